@@ -1,0 +1,3 @@
+"""Medical image segmentation for MMSegmentation."""
+
+__version__ = '0.1.0'
