@@ -23,6 +23,9 @@ class Registry(_MMEngineRegistry):
             KeyError: nothing of that name is registered; the message lists near matches.
         """
         found = super().get(key)
+        if found is None:
+            self._import_parents()  # mmengine looks into them without importing what registers itself there
+            found = super().get(key)
         if found is not None:
             return found
         known = self._known_names()
@@ -33,11 +36,16 @@ class Registry(_MMEngineRegistry):
             f'name the module that registers it in the config: custom_imports=dict(imports=["your.module"])'
         )
 
+    def _import_parents(self) -> None:
+        parent = self.parent
+        while parent is not None:
+            parent.import_from_location()
+            parent = parent.parent
+
     def _known_names(self) -> list[str]:
         names: set[str] = set()
         registry: _MMEngineRegistry | None = self
         while registry is not None:
-            registry.import_from_location()
             names.update(registry.module_dict)
             registry = registry.parent
         return sorted(names)
@@ -52,3 +60,21 @@ TRANSFORMS = Registry(
 MODELS = Registry('model', parent=_mmseg.MODELS, scope=_SCOPE, locations=['mmseg_medical.models'])
 METRICS = Registry('metric', parent=_mmseg.METRICS, scope=_SCOPE, locations=['mmseg_medical.evaluation.metrics'])
 HOOKS = Registry('hook', parent=_mmseg.HOOKS, scope=_SCOPE, locations=['mmseg_medical.engine'])
+
+# nothing of ours is registered in these; they give this scope the errors above
+DATA_SAMPLERS = Registry('data sampler', parent=_mmseg.DATA_SAMPLERS, scope=_SCOPE)
+EVALUATOR = Registry('evaluator', parent=_mmseg.EVALUATOR, scope=_SCOPE)
+LOG_PROCESSORS = Registry('log processor', parent=_mmseg.LOG_PROCESSORS, scope=_SCOPE)
+LOOPS = Registry('loop', parent=_mmseg.LOOPS, scope=_SCOPE)
+MODEL_WRAPPERS = Registry('model wrapper', parent=_mmseg.MODEL_WRAPPERS, scope=_SCOPE)
+OPTIMIZERS = Registry('optimizer', parent=_mmseg.OPTIMIZERS, scope=_SCOPE)
+OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=_mmseg.OPTIM_WRAPPERS, scope=_SCOPE)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor', parent=_mmseg.OPTIM_WRAPPER_CONSTRUCTORS, scope=_SCOPE
+)
+PARAM_SCHEDULERS = Registry('parameter scheduler', parent=_mmseg.PARAM_SCHEDULERS, scope=_SCOPE)
+RUNNERS = Registry('runner', parent=_mmseg.RUNNERS, scope=_SCOPE)
+TASK_UTILS = Registry('task utility', parent=_mmseg.TASK_UTILS, scope=_SCOPE)
+VISBACKENDS = Registry('visualisation back end', parent=_mmseg.VISBACKENDS, scope=_SCOPE)
+VISUALIZERS = Registry('visualizer', parent=_mmseg.VISUALIZERS, scope=_SCOPE)
+WEIGHT_INITIALIZERS = Registry('weight initializer', parent=_mmseg.WEIGHT_INITIALIZERS, scope=_SCOPE)

@@ -1,0 +1,255 @@
+"""What the tools call and what a notebook needs: configs, networks with weights, training, testing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmseg_medical.errors import CheckpointError, ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+    from torch import nn
+
+# keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
+_EXTRA_KEYS = {
+    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters',
+    'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline', 'vis_backends',
+}  # fmt: skip
+
+
+def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None = None) -> Config:
+    """Read a config file and change what ``cfg_options`` names.
+
+    Args:
+        config: Path of a config file; a loaded config is copied.
+        cfg_options: Dotted key to value, e.g. ``{'train_dataloader.batch_size': 2}``.
+
+    Returns:
+        Config: The whole experiment.
+
+    Raises:
+        ConfigError: The file or one it inherits from is missing or is not valid Python, or an option names a
+            place that no config has.
+    """
+    import copy
+
+    from mmengine.config import Config
+
+    if isinstance(config, Config):
+        cfg = copy.deepcopy(config)
+    else:
+        path = Path(config)
+        if not path.is_file():
+            raise ConfigError(f'no config file {path}.{_similar_files(path)}')
+        try:
+            cfg = Config.fromfile(path)
+        except FileNotFoundError as error:
+            raise ConfigError(f'config {path} inherits from a file that does not exist: {error}') from error
+        except Exception as error:
+            raise ConfigError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+    for key in cfg_options or {}:
+        _check_option(cfg, key)
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ConfigError(f'--cfg-options {cfg_options} cannot be merged into the config: {error}') from error
+    return cfg
+
+
+def _similar_files(path: Path) -> str:
+    root = Path('configs') if Path('configs').is_dir() else path.parent
+    files = {file.name: file for file in root.rglob('*.py') if '_base_' not in file.parts} if root.is_dir() else {}
+    if path.name in files:
+        return f' Did you mean {files[path.name]}?'
+    return did_you_mean(str(path), map(str, files.values()))
+
+
+def _check_option(cfg: Config, key: str) -> None:
+    """Refuse an option whose path leads nowhere: mmengine would create it and nobody would read it."""
+    import inspect
+
+    from mmengine.runner import Runner
+
+    first, *middle = key.split('.')
+    known = set(cfg.keys()) | set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'} | _EXTRA_KEYS
+    if first not in known:
+        raise ConfigError(f'--cfg-options {key}: no key {first!r} in the config.{did_you_mean(first, known)}')
+    node: Any = cfg.get(first)
+    seen = first
+    for name in middle[:-1] if isinstance(node, (dict, list, tuple)) else []:
+        if isinstance(node, dict) and name not in node:
+            raise ConfigError(f'--cfg-options {key}: {seen} has no key {name!r}.{did_you_mean(name, node)}')
+        if isinstance(node, (list, tuple)) and not (name.isdigit() and int(name) < len(node)):
+            raise ConfigError(f'--cfg-options {key}: {seen} is a list with the indices 0 to {len(node) - 1}')
+        if not isinstance(node, (dict, list, tuple)):
+            raise ConfigError(f'--cfg-options {key}: {seen} is {node!r}, which has no keys')
+        node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
+        seen = f'{seen}.{name}'
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner of a config; its work dir is created and tried first.
+
+    Raises:
+        ConfigError: The work dir cannot be written, or a part of the config cannot be built.
+    """
+    from mmseg_medical.engine.checks import check_work_dir
+    from mmseg_medical.engine.runner import Runner
+    from mmseg_medical.registry import RUNNERS
+
+    cfg.setdefault('work_dir', _default_work_dir(cfg))
+    check_work_dir(cfg.work_dir)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _default_work_dir(cfg: Config) -> str:
+    return str(Path('work_dirs', Path(cfg.filename).stem if cfg.filename else 'unnamed'))
+
+
+def init_model(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str = 'cpu',
+    cfg_options: dict[str, Any] | None = None,
+) -> nn.Module:
+    """Build the network of a config, in evaluation mode.
+
+    Args:
+        config: Config or its path.
+        checkpoint: Weights to load, strictly; None initialises the network as before training.
+        device: Where to put it, e.g. 'cuda:0'.
+        cfg_options: See :func:`load_config`.
+
+    Returns:
+        nn.Module: The segmentor; ``model.cfg`` is the config and ``model.dataset_meta`` the checkpoint's classes.
+
+    Raises:
+        CheckpointError: The checkpoint is unreadable or belongs to another network.
+    """
+    from mmengine.registry import init_default_scope
+
+    from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
+    from mmseg_medical.registry import MODELS
+
+    cfg = load_config(config, cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg_medical'))
+    model = MODELS.build(cfg.model)
+    if checkpoint is None:
+        model.init_weights()
+    else:
+        contents = read_checkpoint(checkpoint)
+        load_strict(model, contents['state_dict'], str(checkpoint))
+        model.dataset_meta = contents.get('meta', {}).get('dataset_meta')
+    model.cfg = cfg
+    return model.to(device).eval()
+
+
+def train(
+    config: str | Path | Config,
+    *,
+    work_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    amp: bool = False,
+    launcher: str = 'none',
+    cfg_options: dict[str, Any] | None = None,
+) -> Runner:
+    """Train the network of a config.
+
+    Args:
+        config: Config or its path.
+        work_dir: Where checkpoints and logs go; default: the config's, else ``work_dirs/<config name>``.
+        resume: 'auto' continues from the newest checkpoint of the work dir, a path from that checkpoint.
+        amp: Mixed precision; its type is ``optim_wrapper.dtype`` ('float16' or 'bfloat16').
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        cfg_options: See :func:`load_config`.
+
+    Returns:
+        Runner: After training; ``runner.model`` is the network, ``runner.work_dir`` the folder.
+
+    Raises:
+        ConfigError: The config cannot be used.
+        CheckpointError: There is nothing to resume, or it is another network's.
+    """
+    from mmseg_medical.engine.checkpoint import find_resumable
+
+    cfg = load_config(config, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or _default_work_dir(cfg))
+    if amp:
+        _use_amp(cfg)
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = str(find_resumable(cfg.work_dir) if str(resume) == 'auto' else resume)
+    if cfg.get('load_from') and '://' not in cfg.load_from and not Path(cfg.load_from).is_file():
+        raise CheckpointError(f'no checkpoint {cfg.load_from} to {"resume" if cfg.get("resume") else "start"} from')
+    runner = build_runner(cfg)
+    runner.train()
+    return runner
+
+
+def _use_amp(cfg: Config) -> None:
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind == 'AmpOptimWrapper':
+        return
+    if kind != 'OptimWrapper':
+        raise ConfigError(f'--amp turns OptimWrapper into AmpOptimWrapper, but optim_wrapper.type is {kind}')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def test(
+    config: str | Path | Config,
+    checkpoint: str | Path,
+    *,
+    work_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    show_dir: str | Path | None = None,
+    tta: bool = False,
+    launcher: str = 'none',
+    cfg_options: dict[str, Any] | None = None,
+) -> dict[str, float]:
+    """Test a checkpoint on the test split of a config.
+
+    Args:
+        config: Config or its path.
+        checkpoint: Weights; they have to fit the network exactly.
+        work_dir: Where the log goes; default: the training's work dir, subfolder ``test``.
+        out: Folder for predictions, ``metrics.json``, ``per_image.csv`` and ``report.html``; without it the numbers
+            and the report go to ``work_dir`` and no prediction is written.
+        show_dir: Folder for overlays of prediction and truth.
+        tta: Average over the views of ``tta_pipeline``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        cfg_options: See :func:`load_config`.
+
+    Returns:
+        dict: Metric name to value.
+    """
+    cfg = load_config(config, cfg_options)
+    cfg.launcher = launcher
+    cfg.work_dir = str(work_dir or Path(cfg.get('work_dir') or _default_work_dir(cfg), 'test'))
+    if not Path(checkpoint).is_file():
+        raise CheckpointError(f'no checkpoint file {checkpoint}.{_similar_checkpoints(Path(checkpoint))}')
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    if tta:
+        _use_tta(cfg)
+    _direct_output(cfg, out, show_dir)
+    return build_runner(cfg).test()
+
+
+def _similar_checkpoints(path: Path) -> str:
+    there = sorted(file.name for file in path.parent.glob('*.pth')) if path.parent.is_dir() else []
+    return f' In that folder: {", ".join(there[-5:])}' if there else ''
+
+
+def _use_tta(cfg: Config) -> None:
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise ConfigError(f'--tta needs {" and ".join(missing)} in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.tta_model, 'module': cfg.model}
+
+
+def _direct_output(cfg: Config, out: str | Path | None, show_dir: str | Path | None) -> None:
+    """Tell the metric and the report hook where to write."""

@@ -1,0 +1,71 @@
+"""What is looked at before the first step, because it would fail late or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mmseg_medical.errors import ConfigError
+
+
+def check_work_dir(work_dir: str | Path) -> Path:
+    """Create ``work_dir`` and make sure that files can be written there.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    path = Path(work_dir).absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f'work dir {path} cannot be written ({error.strerror}); choose another one with --work-dir'
+        ) from error
+    return path
+
+
+def check_classes(network: nn.Module, dataset: Any, split: str) -> None:
+    """Compare the classes of a data set with the outputs of every head.
+
+    Args:
+        network: Segmentor whose heads state ``num_classes``.
+        dataset: Data set whose ``metainfo`` names its ``classes``.
+        split: 'train', 'val' or 'test', for the message.
+
+    Raises:
+        ConfigError: They differ, so that labels would be out of range or classes would never be learnt.
+    """
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if classes is None:
+        return
+    for name, head in _heads(network):
+        if head.num_classes != len(classes):
+            raise ConfigError(
+                f'model.{name}.num_classes={head.num_classes}, but the {split} data set '
+                f'{type(dataset).__name__} has {len(classes)} classes {tuple(classes)}: '
+                f'set model.{name}.num_classes={len(classes)}'
+            )
+
+
+def _heads(network: nn.Module) -> list[tuple[str, Any]]:
+    found = []
+    for name in ('decode_head', 'auxiliary_head'):
+        head = getattr(network, name, None)
+        several = isinstance(head, (list, nn.ModuleList))
+        for index, one in enumerate(head if several else [head]):
+            if hasattr(one, 'num_classes'):
+                found.append((f'{name}.{index}' if several else name, one))
+    return found
+
+
+def check_splits(datasets: dict[str, Any]) -> None:
+    """Refuse data sets of different splits that share images.
+
+    Args:
+        datasets: Split name ('train', 'val') to built data set.
+    """

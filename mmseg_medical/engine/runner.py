@@ -1,0 +1,131 @@
+"""mmengine's runner, made safe: whole checkpoints only, strict loading, processes without a GPU, checks first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.device import get_device
+from mmengine.dist import is_distributed, is_main_process
+from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.runner import Runner as _Runner
+from torch import nn
+
+from mmseg_medical.engine.checkpoint import PARTIAL_SUFFIX, commit_file, load_matching, load_strict, read_checkpoint
+from mmseg_medical.engine.checks import check_classes, check_splits
+from mmseg_medical.engine.distributed import init_cpu_process_group
+
+
+class Runner(_Runner):
+    """Runner of mmengine with four differences, everything else is inherited.
+
+    A checkpoint appears under its name only when it is written completely. Resuming and testing accept only a
+    checkpoint of the same network. Distributed runs work on the CPU (gloo). Before the first step the classes
+    of data and network are compared and the splits are checked for common images.
+    """
+
+    _strict = False
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes and threads; without a GPU the processes talk over gloo."""
+        if self.distributed and not is_distributed() and get_device() == 'cpu':
+            init_cpu_process_group(self.launcher)
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for distributed training; on the CPU no device is named and SyncBN becomes BN."""
+        if self.distributed and get_device() == 'cpu' and not is_model_wrapper(model):
+            model = revert_sync_batchnorm(model)
+            defaults = {
+                'type': 'MMDistributedDataParallel',
+                'device_ids': None,
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
+            }
+            model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def train(self) -> nn.Module:
+        """Check data against the network, then train."""
+        datasets = {'train': self.train_loop.dataloader.dataset}
+        if self._val_loop is not None:
+            datasets['val'] = self.val_loop.dataloader.dataset
+        self._check(datasets)
+        return super().train()
+
+    def val(self) -> dict:
+        """Validate a checkpoint of exactly this network."""
+        self._strict = True
+        self._check({'val': self.val_loop.dataloader.dataset})
+        return super().val()
+
+    def test(self) -> dict:
+        """Test a checkpoint of exactly this network."""
+        self._strict = True
+        self._check({'test': self.test_loop.dataloader.dataset})
+        return super().test()
+
+    def _check(self, datasets: dict[str, Any]) -> None:
+        network = self._network()
+        for name, dataset in datasets.items():
+            check_classes(network, dataset, name)
+        check_splits(datasets)
+
+    def _network(self) -> nn.Module:
+        model = self.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        return model
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,
+        revise_keys: list = [('^module.', '')],  # noqa: B006  (mmengine's signature)
+    ) -> dict[str, Any]:
+        """Load weights; to resume or to test, the checkpoint has to fit exactly.
+
+        For fine-tuning (``load_from``) differences are logged, as mmengine does, but something has to fit.
+
+        Raises:
+            CheckpointError: The file is unreadable or belongs to another network.
+        """
+        if '://' in str(filename):
+            return super().load_checkpoint(filename, map_location, strict or self._exact, revise_keys)
+        checkpoint = read_checkpoint(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        network = self._network()
+        if strict or self._exact:
+            load_strict(network, checkpoint['state_dict'], str(filename))
+        else:
+            load_matching(network, checkpoint['state_dict'], str(filename), self.logger)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
+
+    @property
+    def _exact(self) -> bool:
+        return self._strict or self._resume
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint that is under its name either complete or not at all.
+
+        Raises:
+            OSError: It could not be written (disk full, no permission); no part of it is left.
+        """
+        if '://' in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        if not is_main_process():
+            return
+        temporary = Path(out_dir, f'.{filename}{PARTIAL_SUFFIX}')
+        try:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+            commit_file(temporary, Path(out_dir, filename))
+        except OSError as error:
+            raise OSError(
+                error.errno, f'checkpoint {Path(out_dir, filename)} was not written, earlier ones are kept: {error}'
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
