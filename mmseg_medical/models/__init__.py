@@ -1,0 +1,23 @@
+"""Networks, heads, losses and segmentors; importing this registers them."""
+
+from mmseg_medical.models.backbones import HACDRNet
+from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelMixin
+from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
+from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss
+from mmseg_medical.models.segmentors import MedicalEncoderDecoder, MedicalSegTTAModel
+from mmseg_medical.registry import MODELS
+
+# mmcv's name: a config's conv_cfg=dict(type='DCNv2') finds ours, compiled operators or not.
+MODELS.register_module('DCNv2', module=ModulatedDeformConv2dPack)
+
+__all__ = [
+    'HACDRHead',
+    'HACDRNet',
+    'MedicalEncoderDecoder',
+    'MedicalSegTTAModel',
+    'ModulatedDeformConv2d',
+    'ModulatedDeformConv2dPack',
+    'MultiLabelBCELoss',
+    'MultiLabelMixin',
+    'NALoss',
+]

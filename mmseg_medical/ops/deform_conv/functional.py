@@ -1,0 +1,66 @@
+"""The one entry to modulated deformable convolution: checks shapes, picks a back end."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mmseg_medical.ops.deform_conv import mmcv_backend, torch_backend
+from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
+
+BACKENDS = ('auto', 'torch', 'mmcv')
+
+
+def available_backends() -> tuple[str, ...]:
+    """Names that ``backend=`` accepts on this machine, without ``'auto'``."""
+    return ('torch', 'mmcv') if mmcv_backend.available() else ('torch',)
+
+
+def modulated_deform_conv2d(
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    deform_groups: int = 1,
+    backend: str = 'auto',
+) -> Tensor:
+    r"""Convolve ``input`` at displaced, modulated taps (DCNv2, Zhu et al., CVPR 2019, doi:10.1109/CVPR.2019.00953).
+
+    .. math:: y(p) = b + \sum_k W_k \, m_k(p) \, x(p \cdot stride - padding + dilation \cdot k + \Delta_k(p))
+
+    with bilinear sampling of ``x`` and zeros outside. A pair of integers is (vertical, horizontal).
+
+    Args:
+        input: shape (N, C, H, W), floating point.
+        offset: shape (N, 2 * G * K, H_out, W_out) with G deformable groups and K = kh * kw taps, in pixels of
+            ``input``. Channel ``g * 2K + 2k`` holds the vertical, the next one the horizontal displacement.
+        mask: shape (N, G * K, H_out, W_out), modulation, usually in [0, 1]; channel ``g * K + k``.
+        weight: shape (C_out, C / groups, kh, kw).
+        bias: shape (C_out,) or None.
+        stride: step of the taps' centres.
+        padding: zeros around ``input``.
+        dilation: distance of neighbouring taps before displacement.
+        groups: blocks of channels that are convolved apart.
+        deform_groups: G; group g displaces channels ``[g * C / G, (g + 1) * C / G)``.
+        backend: ``'torch'`` (any device and dtype), ``'mmcv'`` (needs mmcv's compiled operators) or ``'auto'``:
+            mmcv on CUDA where it is compiled, else torch.
+
+    Returns:
+        Tensor of shape (N, C_out, H_out, W_out), dtype of ``input``.
+
+    Raises:
+        ValueError: shapes that do not fit together, or an unknown back end.
+        ImportError: ``backend='mmcv'`` without compiled operators.
+    """
+    geometry = DeformGeometry.of(input, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups)
+    if backend not in BACKENDS:
+        raise ValueError(f'backend={backend!r} is unknown; choose one of {", ".join(BACKENDS)}')
+    if backend == 'auto':
+        backend = 'mmcv' if input.is_cuda and mmcv_backend.available() else 'torch'
+    implementation = mmcv_backend if backend == 'mmcv' else torch_backend
+    return implementation.modulated_deform_conv2d(input, offset, mask, weight, bias, geometry)

@@ -1,0 +1,94 @@
+"""Sizes of one deformable convolution, checked once for every back end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Pair = tuple[int, int]
+
+
+def to_pair(value: int | Pair) -> Pair:
+    """An integer for both axes, or a pair (vertical, horizontal)."""
+    if isinstance(value, int):
+        return (value, value)
+    vertical, horizontal = value
+    return (int(vertical), int(horizontal))
+
+
+@dataclass(frozen=True)
+class DeformGeometry:
+    """Hyper-parameters and output size of one call."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    deform_groups: int
+    out_size: Pair
+
+    @property
+    def taps(self) -> int:
+        """K = kh * kw."""
+        return self.kernel[0] * self.kernel[1]
+
+    @classmethod
+    def of(
+        cls,
+        input: Tensor,
+        offset: Tensor,
+        mask: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int | Pair,
+        padding: int | Pair,
+        dilation: int | Pair,
+        groups: int,
+        deform_groups: int,
+    ) -> DeformGeometry:
+        """Check the arguments of :func:`modulated_deform_conv2d` against each other.
+
+        Raises:
+            ValueError: naming the argument, its shape and the shape that would fit.
+        """
+        if input.ndim != 4 or weight.ndim != 4:
+            raise ValueError(
+                f'input and weight must have four axes, found {tuple(input.shape)} and {tuple(weight.shape)}'
+            )
+        channels, out_channels = input.shape[1], weight.shape[0]
+        if channels % groups or out_channels % groups:
+            raise ValueError(f'groups={groups} must divide {channels} input and {out_channels} output channels')
+        if weight.shape[1] != channels // groups:
+            raise ValueError(
+                f'weight has {weight.shape[1]} input channels a group, input has {channels} / groups={groups}'
+            )
+        if channels % deform_groups:
+            raise ValueError(f'deform_groups={deform_groups} must divide the {channels} input channels')
+
+        kernel = (weight.shape[2], weight.shape[3])
+        stride, padding, dilation = to_pair(stride), to_pair(padding), to_pair(dilation)
+        out_size = (
+            _out_length(input.shape[2], kernel[0], stride[0], padding[0], dilation[0]),
+            _out_length(input.shape[3], kernel[1], stride[1], padding[1], dilation[1]),
+        )
+        geometry = cls(kernel, stride, padding, dilation, groups, deform_groups, out_size)
+        points = deform_groups * geometry.taps
+        _expect('offset', offset, (input.shape[0], 2 * points, *out_size))
+        _expect('mask', mask, (input.shape[0], points, *out_size))
+        if bias is not None:
+            _expect('bias', bias, (out_channels,))
+        return geometry
+
+
+def _out_length(length: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    reach = dilation * (kernel - 1) + 1
+    if length + 2 * padding < reach:
+        raise ValueError(f'an axis of {length} pixels padded by {padding} is shorter than the kernel, {reach} pixels')
+    return (length + 2 * padding - reach) // stride + 1
+
+
+def _expect(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f'{name} has shape {tuple(tensor.shape)}, expected {shape}')
