@@ -77,19 +77,14 @@ def score_bins(scores: Tensor) -> Tensor:
     # + 0.0 turns -0.0, whose pattern is negative, into 0.0
     distance = (torch.minimum(scores, 1 - scores) + 0.0).float()
     bits = distance.view(torch.int32)
-    bins = _bin_of(bits, _SEGMENTS[2])
-    fine = _SEGMENTS[2].low
-    if bool((bits < fine).any()):
-        bins = torch.where(bits < fine, _bin_of(bits, _SEGMENTS[1]), bins)
-        coarse = _SEGMENTS[1].low
-        # rounded up: the bin of zero holds nothing else
-        tail = (bits + ((1 << _SEGMENTS[0].shift) - 1)) >> _SEGMENTS[0].shift
-        bins = torch.where(bits < coarse, tail, bins)
+    tail, *segments = _SEGMENTS
+    # rounded up: the bin of zero holds nothing else
+    bins = (bits + ((1 << tail.shift) - 1)) >> tail.shift
+    # bins get narrower with the score, so that of the segments' lines the highest is the right one everywhere
+    for segment in segments:
+        line = ((bits - segment.low) >> segment.shift).add_(segment.offset)
+        torch.maximum(bins, line, out=bins)
     return torch.where(scores > 0.5, (NUM_BINS - 1) - bins, bins)
-
-
-def _bin_of(bits: Tensor, segment: _Segment) -> Tensor:
-    return ((bits - segment.low) >> segment.shift) + segment.offset
 
 
 def bin_thresholds(bins: np.ndarray) -> np.ndarray:
