@@ -54,6 +54,9 @@ class Registry(_MMEngineRegistry):
 _SCOPE = 'mmseg_medical'
 
 DATASETS = Registry('dataset', parent=_mmseg.DATASETS, scope=_SCOPE, locations=['mmseg_medical.datasets'])
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=_mmseg.DATA_SAMPLERS, scope=_SCOPE, locations=['mmseg_medical.datasets.samplers']
+)
 TRANSFORMS = Registry(
     'transform', parent=_mmseg.TRANSFORMS, scope=_SCOPE, locations=['mmseg_medical.datasets.transforms']
 )
@@ -62,7 +65,6 @@ METRICS = Registry('metric', parent=_mmseg.METRICS, scope=_SCOPE, locations=['mm
 HOOKS = Registry('hook', parent=_mmseg.HOOKS, scope=_SCOPE, locations=['mmseg_medical.engine'])
 
 # nothing of ours is registered in these; they give this scope the errors above
-DATA_SAMPLERS = Registry('data sampler', parent=_mmseg.DATA_SAMPLERS, scope=_SCOPE)
 EVALUATOR = Registry('evaluator', parent=_mmseg.EVALUATOR, scope=_SCOPE)
 LOG_PROCESSORS = Registry('log processor', parent=_mmseg.LOG_PROCESSORS, scope=_SCOPE)
 LOOPS = Registry('loop', parent=_mmseg.LOOPS, scope=_SCOPE)

@@ -17,6 +17,7 @@ from mmseg_medical.datasets.lesions import (
     PALETTE,
     check_overlap_order,
 )
+from mmseg_medical.datasets.samplers import seed_sample
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
 MASK_SUFFIXES = ('.tif', '.tiff', '.png')
@@ -130,6 +131,7 @@ class FundusLesionDataset(BaseDataset):
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline; an error names the case it came from."""
+        seed_sample(idx)
         try:
             return super().prepare_data(idx)
         except DataError as error:

@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='FieldOfView', mode='crop_resize', size=scale),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='LoadLesionAnnotations'),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='CountedRandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackLesionInputs'),
@@ -44,7 +44,7 @@ train_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='SeededInfiniteSampler', shuffle=True),
     dataset=dict(type=dataset_type, data_root=data_root, split='trainval', pipeline=train_pipeline),
 )
 # The published recipe trains on train + valid and picks its checkpoint on the test images. The honest protocol is

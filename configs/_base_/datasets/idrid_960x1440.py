@@ -7,7 +7,7 @@ crop_size = (960, 1440)
 train_pipeline = [
     dict(type='LoadFundusImage', scale=scale, ratio_range=(0.5, 2.0)),
     dict(type='LoadLesionAnnotations'),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='CountedRandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackLesionInputs'),
@@ -39,7 +39,7 @@ train_dataloader = dict(
     batch_size=1,
     num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='SeededInfiniteSampler', shuffle=True),
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
 )
 # IDRiD has no validation images, and the recipe picks its checkpoint on the test images: numbers chosen that way are
