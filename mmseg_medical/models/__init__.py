@@ -3,7 +3,7 @@
 from mmseg_medical.models.backbones import HACDRNet
 from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelMixin
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
-from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss
+from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss, PixelMeanCrossEntropyLoss
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, MedicalSegTTAModel
 from mmseg_medical.registry import MODELS
 
@@ -20,4 +20,5 @@ __all__ = [
     'MultiLabelBCELoss',
     'MultiLabelMixin',
     'NALoss',
+    'PixelMeanCrossEntropyLoss',
 ]

@@ -18,7 +18,7 @@ model = dict(
         num_classes=5,
         norm_cfg=norm_cfg,
         loss_decode=dict(
-            type='CrossEntropyLoss',
+            type='PixelMeanCrossEntropyLoss',
             class_weight=[0.5, 0.7, 1.5, 0.7, 1.1],
             loss_weight=1.0,
         ),

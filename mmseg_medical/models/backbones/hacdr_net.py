@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, cast
 
-import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -143,7 +142,8 @@ class HACDRNet(BaseModule):
             )
             for before, after in pairwise(embed_dims)
         )
-        rates = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        blocks = sum(depths)
+        rates = iter([drop_path_rate * j / max(blocks - 1, 1) for j in range(blocks)])
         self.stages = nn.ModuleList(
             nn.Sequential(
                 *(
