@@ -81,9 +81,10 @@ class SegSummary:
         for score, name in _LOG_NAMES.items():
             flat[f'm{name}'] = _mean(self.pooled[score])
             flat[f'm{name}_fg'] = _mean(self.pooled[score][list(foreground)])
-            over_images = np.array([self.image_mean(score, k)['mean'] for k in every])
-            flat[f'm{name}_per_image'] = _mean(over_images)
-            flat[f'm{name}_fg_per_image'] = _mean(over_images[list(foreground)])
+            if score in ('iou', 'dice'):
+                over_images = np.array([self.image_mean(score, k)['mean'] for k in every])
+                flat[f'm{name}_per_image'] = _mean(over_images)
+                flat[f'm{name}_fg_per_image'] = _mean(over_images[list(foreground)])
             for k in every:
                 flat[f'{name}.{self.classes[k]}'] = float(self.pooled[score][k])
         if self.matrix is not None:

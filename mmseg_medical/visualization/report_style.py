@@ -3,11 +3,13 @@
 STYLE = """
 :root {
   color-scheme: light dark;
-  --paper: #ffffff; --sheet: #f6f7f9; --ink: #1f2328; --soft: #5b6470; --line: #dfe3e8; --accent: #0b63c5; --mark: #eaf2fd;
+  --paper: #ffffff; --sheet: #f6f7f9; --ink: #1f2328; --soft: #5b6470; --line: #dfe3e8; --accent: #0b63c5;
+  --mark: #eaf2fd;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #14171a; --sheet: #1c2024; --ink: #e6e9ec; --soft: #9aa4af; --line: #2f353b; --accent: #6cb0ff; --mark: #1b2a3c;
+    --paper: #14171a; --sheet: #1c2024; --ink: #e6e9ec; --soft: #9aa4af; --line: #2f353b; --accent: #6cb0ff;
+    --mark: #1b2a3c;
   }
 }
 * { box-sizing: border-box; }
@@ -27,15 +29,15 @@ p { margin: .4rem 0; }
 .card span { color: var(--soft); font-size: .85rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .92rem; }
-th, td { padding: .4rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th, td { padding: .4rem .55rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr.mean td { font-weight: 600; background: var(--mark); }
 tr.mean td:first-child { padding-left: .5rem; }
 tbody tr:hover td { background: var(--sheet); }
 .swatch {
-  display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .5em; border: 1px solid var(--soft);
-  vertical-align: -.05em;
+  display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .5em; vertical-align: -.05em;
+  border: 1px solid var(--soft);
 }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0 0 1rem; }
@@ -50,6 +52,5 @@ pre {
   margin: 0; padding: 0 1rem 1rem; overflow: auto; max-height: 36rem; tab-size: 4;
   font: 12.5px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
 }
-footer { margin-top: 3rem; padding-top: .75rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem; }
 @media print { details:not([open]) { display: none; } main { max-width: none; } }
 """

@@ -37,10 +37,10 @@ def _pattern(value: float) -> int:
 
 
 def _segments() -> tuple[tuple[_Segment, ...], int]:
-    """Bins of scores in (0, 0.5]: 2^16 an octave above 2^-8, 2^13 above 2^-24, 2^10 below; bin 0 is exactly zero."""
+    """Bins of scores in (0, 0.5]: 2^16 an octave above 2^-8, 2^14 above 2^-24, 2^10 below; bin 0 is exactly zero."""
     edges = (_pattern(0.0), _pattern(2.0**-24), _pattern(2.0**-8), _pattern(0.5))
     segments, offset = [], 1
-    for low, high, shift in zip(edges, edges[1:], (13, 10, 7), strict=False):
+    for low, high, shift in zip(edges, edges[1:], (13, 9, 7), strict=False):
         segments.append(_Segment(low, shift, offset))
         offset += (high - low) >> shift
     return tuple(segments), offset
@@ -167,7 +167,7 @@ class PrecisionRecall:
 
 
 class PrecisionRecallHistogram:
-    """Accumulates scores and truth of several classes; memory is 16 ``NUM_BINS`` bytes (22 MB) a class, for ever.
+    """Accumulates scores and truth of several classes; memory is 16 ``NUM_BINS`` bytes (26 MB) a class, for ever.
 
     Args:
         num_classes (int): number C of classes, each scored one against all others.

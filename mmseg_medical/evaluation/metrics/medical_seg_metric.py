@@ -53,7 +53,7 @@ class MedicalSegMetric(BaseMetric):
 
     Args:
         aupr (bool): also make precision-recall curves, from ``seg_probs`` or else the softmax (sigmoid for
-            multi-label masks) of ``seg_logits``. Costs 22 MB a foreground class, twice that in distributed runs.
+            multi-label masks) of ``seg_logits``. Costs 26 MB a foreground class, twice that in distributed runs.
         output_dir (str | None): folder for ``metrics.json``, ``per_image.csv``, ``pr_curves.npz``; None writes nothing.
         ignore_index (int): label of pixels left out.
         background (int | str | None): class left out of ``_fg`` means and curves, by index or name; ``'auto'`` takes
