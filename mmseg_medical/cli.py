@@ -6,13 +6,15 @@ import argparse
 import ast
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mmseg_medical.errors import CheckpointError, ConfigError
 
 # what a user can cause; anything else is a fault of the program and keeps its traceback
-_USER_ERRORS = (ConfigError, CheckpointError, OSError, ValueError, LookupError, TypeError)
+_USER_ERRORS = (ConfigError, CheckpointError, OSError, ValueError, LookupError, TypeError, AssertionError)
 
 
 class ConfigOptions(argparse.Action):
@@ -62,7 +64,7 @@ def _split(text: str) -> list[str]:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, launcher: bool = False) -> None:
-    """Add ``--cfg-options``, ``--debug`` and, for what runs distributed, ``--launcher``."""
+    """Add ``--cfg-options`` and, for what runs distributed, ``--launcher``."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -80,11 +82,11 @@ def add_common_arguments(parser: argparse.ArgumentParser, launcher: bool = False
         )
         # torch.distributed.launch of old torch passes it
         parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
 
 
 def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], None]) -> None:
     """Parse the command line and call ``main``; what the user can mend ends in one message and exit code 2."""
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     arguments = parser.parse_args()
     if 'local_rank' in arguments:
         os.environ.setdefault('LOCAL_RANK', str(arguments.local_rank))
@@ -103,6 +105,9 @@ def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], No
 def error_text(error: BaseException) -> str:
     """Return the message of an error; of one that a data worker passed on, the message it started with."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, AssertionError) and not text:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return f'{Path(frame.filename).name} line {frame.lineno} refuses the config: {frame.line}'
     if 'Original Traceback' not in text:
         return text or type(error).__name__
     name = type(error).__name__

@@ -1,0 +1,112 @@
+"""Checkpoints of the original repositories, translated to the names of our networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmseg_medical.engine.checkpoint import PARTIAL_SUFFIX, commit_file, read_checkpoint
+from mmseg_medical.errors import CheckpointError
+
+_GATE = r'\.attn\.spatial_gating_unit\.'
+
+# Pattern and replacement; a number in braces is that group as an index from 0, counted from the number behind it.
+# ``mlp`` is the older spelling of ``DFFN``, w1 to b4 belong to the older spectral variant. Two deformable convolutions
+# carry the name conv3_1 and conv3_2 of a fourth strip pair that does not exist.
+_HACDR_RULES = (
+    (r'^backbone\.patch_embed1\.proj\.', 'backbone.stem.'),
+    (r'^backbone\.patch_embed([234])\.proj\.', 'backbone.downsamples.{1-2}.conv.'),
+    (r'^backbone\.patch_embed([234])\.norm\.', 'backbone.downsamples.{1-2}.norm.'),
+    (r'^backbone\.norm([1-4])\.', 'backbone.norms.{1-1}.'),
+    (r'^backbone\.block([1-4])\.(\d+)\.', 'backbone.stages.{1-1}.{2-0}.'),
+    (r'\.layer_scale_([12])$', '.layer_scale{1-0}'),
+    (r'\.attn\.proj_1\.', '.attn.proj_in.'),
+    (r'\.attn\.proj_2\.', '.attn.proj_out.'),
+    (_GATE + r'conv0\.', '.attn.local.'),
+    (_GATE + r'conv3_([12])\.', '.attn.branches.cross.{1-1}.'),
+    (_GATE + r'optional_([12])\.', '.attn.branches.optional.{1-1}.'),
+    (_GATE + r'conv3\.', '.attn.aggregate.'),
+    (_GATE + r'w([12])$', '.attn.spectral_gate.local_mlp.weight{1-0}'),
+    (_GATE + r'b([12])$', '.attn.spectral_gate.local_mlp.bias{1-0}'),
+    (_GATE + r'w([34])$', '.attn.spectral_gate.branch_mlp.weight{1-2}'),
+    (_GATE + r'b([34])$', '.attn.spectral_gate.branch_mlp.bias{1-2}'),
+    (r'\.(?:DFFN|mlp)\.fc1\.', '.ffn.expand.'),
+    (r'\.(?:DFFN|mlp)\.fc2\.', '.ffn.reduce.'),
+    (r'\.(?:DFFN|mlp)\.dwconv\.(?:dwconv\.)?', '.ffn.depthwise.'),
+)
+_STRIP = re.compile(_GATE + r'conv([012])_([12])\.')
+_DECODER = re.compile(r'^decode_head\.decoder([234])\.layer\.')
+
+
+def _rename(name: str) -> str:
+    for pattern, replacement in _HACDR_RULES:
+        match = re.search(pattern, name)
+        if match:
+            text = re.sub(r'\{(\d)-(\d)\}', lambda r, m=match: str(int(m[int(r[1])]) - int(r[2])), replacement)
+            name = name[: match.start()] + text + name[match.end() :]
+    return name
+
+
+def translate_hacdr(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of the released HACDR-Net; names that are ours already stay.
+
+    Raises:
+        CheckpointError: nothing looks like HACDR-Net.
+    """
+    if not any(name.startswith('backbone.patch_embed1.proj.') for name in weights):
+        raise CheckpointError(
+            'not a checkpoint of the released HACDR-Net: no key starts with backbone.patch_embed1.proj.; '
+            f'it begins with {", ".join(list(weights)[:3])}'
+        )
+    translated = {}
+    for name, value in weights.items():
+        strip = _STRIP.search(name)
+        if strip:
+            # Ours are named by their length, the originals by their position; the 1xk weight tells the length.
+            length = weights[f'{name[: strip.start()]}.attn.spatial_gating_unit.conv{strip[1]}_1.weight'].shape[-1]
+            new = f'.attn.branches.strip_{length}.{int(strip[2]) - 1}.'
+            name = name[: strip.start()] + new + name[strip.end() :]
+        decoder = _DECODER.search(name)
+        if decoder:
+            name = f'decode_head.decoders.{4 - int(decoder[1])}.' + name[decoder.end() :]
+        translated[_rename(name)] = value
+    return translated
+
+
+TRANSLATIONS: dict[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]] = {'hacdr': translate_hacdr}
+
+
+def convert(system: str, src: str | Path, dst: str | Path, trusted: bool = False) -> int:
+    """Write an original checkpoint under our names.
+
+    Args:
+        system: key of :data:`TRANSLATIONS`.
+        src: original file, its weights under ``state_dict`` or bare, with or without the prefix ``module.``.
+        dst: file to write, tensors only; it appears when it is complete.
+        trusted: unpickle whatever ``src`` holds.
+
+    Returns:
+        Number of tensors written.
+
+    Raises:
+        CheckpointError: ``src`` cannot be read or is of another system.
+    """
+    weights = read_checkpoint(src, trusted=trusted)['state_dict']
+    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    try:
+        translated = TRANSLATIONS[system](weights)
+    except CheckpointError as error:
+        raise CheckpointError(f'{src}: {error}') from error
+    dst = Path(dst)
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    partial = dst.with_name(dst.name + PARTIAL_SUFFIX)
+    try:
+        torch.save({'state_dict': translated, 'meta': {'converted_from': str(src), 'system': system}}, partial)
+        commit_file(partial, dst)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(translated)

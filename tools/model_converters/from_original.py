@@ -1,0 +1,24 @@
+"""Translate a checkpoint of an original repository into one that ours load strictly."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmseg_medical import cli
+from mmseg_medical.engine.original_checkpoints import TRANSLATIONS, convert
+
+
+def main(arguments: argparse.Namespace) -> None:
+    tensors = convert(arguments.system, arguments.src, arguments.dst, trusted=arguments.trust)
+    print(f'{arguments.dst}: {tensors} tensors')
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('system', choices=sorted(TRANSLATIONS), help='published system that SRC belongs to')
+    parser.add_argument('src', metavar='SRC', help='original checkpoint; state_dict nested or not, module. or not')
+    parser.add_argument('dst', metavar='DST', help='file to write')
+    parser.add_argument('--trust', action='store_true', help='unpickle SRC even if it holds more than tensors')
+    cli.run(parser, main)
