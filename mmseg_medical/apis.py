@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
 _EXTRA_KEYS = {
-    'activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters',
-    'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline', 'vis_backends',
+    'activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters',
+    'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
 }  # fmt: skip
 
 
@@ -49,9 +49,11 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
             raise ConfigError(f'config {path} inherits from a file that does not exist: {error}') from error
         except Exception as error:
             raise ConfigError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
-    for key in cfg_options or {}:
-        _check_option(cfg, key)
+    for key, value in (cfg_options or {}).items():
+        _check_option(cfg, key, value)
     try:
+        if 'data_root' in (cfg_options or {}):
+            _replace(cfg._cfg_dict, cfg.get('data_root'), cfg_options['data_root'])
         cfg.merge_from_dict(cfg_options or {})
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ConfigError(f'--cfg-options {cfg_options} cannot be merged into the config: {error}') from error
@@ -66,27 +68,48 @@ def _similar_files(path: Path) -> str:
     return did_you_mean(str(path), map(str, files.values()))
 
 
-def _check_option(cfg: Config, key: str) -> None:
-    """Refuse an option whose path leads nowhere: mmengine would create it and nobody would read it."""
+def _replace(node: Any, old: str | None, new: str) -> None:
+    """Give the data sets of a config another root, which the file names once as a variable."""
+    for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+        if isinstance(value, (dict, list)):
+            _replace(value, old, new)
+        elif key == 'data_root' and value == old:
+            node[key] = new
+
+
+def _check_option(cfg: Config, key: str, value: Any) -> None:
+    """Refuse an option whose path leads nowhere (mmengine would create it and nobody read it) or a word for a number."""
     import inspect
 
     from mmengine.runner import Runner
 
-    first, *middle = key.split('.')
-    known = set(cfg.keys()) | set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'} | _EXTRA_KEYS
-    if first not in known:
-        raise ConfigError(f'--cfg-options {key}: no key {first!r} in the config.{did_you_mean(first, known)}')
+    first, *rest = key.split('.')
+    read = (set(inspect.signature(Runner.__init__).parameters) | _EXTRA_KEYS) - {'self', 'cfg'}
+    if first not in read and first not in cfg:
+        raise ConfigError(f'--cfg-options {key}: no key {first!r} in the config.{did_you_mean(first, read | set(cfg))}')
+    if first not in read and key != 'data_root':
+        raise ConfigError(
+            f'--cfg-options {key}: {first!r} is a variable inside the config file, it has done its work when the file '
+            f'is read. Change the places where it is used (tools/print_config.py shows them) or inherit from the config'
+        )
     node: Any = cfg.get(first)
     seen = first
-    for name in middle[:-1] if isinstance(node, (dict, list, tuple)) else []:
-        if isinstance(node, dict) and name not in node:
+    for position, name in enumerate(rest):
+        last = position == len(rest) - 1
+        if isinstance(node, (list, tuple)):
+            if not (name.isdigit() and int(name) < len(node)):
+                raise ConfigError(f'--cfg-options {key}: {seen} is a list with the indices 0 to {len(node) - 1}')
+            node = node[int(name)]
+        elif isinstance(node, dict) and (name in node or last):
+            node = node.get(name)
+        elif isinstance(node, dict):
             raise ConfigError(f'--cfg-options {key}: {seen} has no key {name!r}.{did_you_mean(name, node)}')
-        if isinstance(node, (list, tuple)) and not (name.isdigit() and int(name) < len(node)):
-            raise ConfigError(f'--cfg-options {key}: {seen} is a list with the indices 0 to {len(node) - 1}')
-        if not isinstance(node, (dict, list, tuple)):
+        elif node is not None or first in cfg:
             raise ConfigError(f'--cfg-options {key}: {seen} is {node!r}, which has no keys')
-        node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
         seen = f'{seen}.{name}'
+    if isinstance(node, (int, float)) and isinstance(value, str):
+        kind = 'True or False' if isinstance(node, bool) else 'a number'
+        raise ConfigError(f'--cfg-options {key}={value}: {kind} is expected, as in the config ({node})')
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -106,6 +129,16 @@ def build_runner(cfg: Config) -> Runner:
 
 def _default_work_dir(cfg: Config) -> str:
     return str(Path('work_dirs', Path(cfg.filename).stem if cfg.filename else 'unnamed'))
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the network of a config, weights as the modules' constructors leave them."""
+    from mmengine.registry import init_default_scope
+
+    from mmseg_medical.registry import MODELS
+
+    init_default_scope(cfg.get('default_scope', 'mmseg_medical'))
+    return MODELS.build(cfg.model)
 
 
 def init_model(
@@ -128,22 +161,31 @@ def init_model(
     Raises:
         CheckpointError: The checkpoint is unreadable or belongs to another network.
     """
-    from mmengine.registry import init_default_scope
-
     from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
-    from mmseg_medical.registry import MODELS
 
     cfg = load_config(config, cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmseg_medical'))
-    model = MODELS.build(cfg.model)
+    model = build_model(cfg)
     if checkpoint is None:
-        model.init_weights()
+        _init_quietly(model)
     else:
         contents = read_checkpoint(checkpoint)
         load_strict(model, contents['state_dict'], str(checkpoint))
         model.dataset_meta = contents.get('meta', {}).get('dataset_meta')
     model.cfg = cfg
     return model.to(device).eval()
+
+
+def _init_quietly(model: nn.Module) -> None:
+    """Initialise without mmengine's log line per parameter."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        model.init_weights()
+    finally:
+        logger.setLevel(level)
 
 
 def train(
@@ -172,6 +214,8 @@ def train(
         ConfigError: The config cannot be used.
         CheckpointError: There is nothing to resume, or it is another network's.
     """
+    from mmengine.device import get_device
+
     from mmseg_medical.engine.checkpoint import find_resumable
 
     cfg = load_config(config, cfg_options)
@@ -179,6 +223,8 @@ def train(
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or _default_work_dir(cfg))
     if amp:
         _use_amp(cfg)
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
+        raise ConfigError('mixed precision (AmpOptimWrapper, --amp) needs a GPU, and torch sees none')
     if resume is not None:
         cfg.resume = True
         cfg.load_from = str(find_resumable(cfg.work_dir) if str(resume) == 'auto' else resume)
@@ -252,4 +298,20 @@ def _use_tta(cfg: Config) -> None:
 
 
 def _direct_output(cfg: Config, out: str | Path | None, show_dir: str | Path | None) -> None:
-    """Tell the metric and the report hook where to write."""
+    """Tell the metric and the report hook where to write, and have the predictions written."""
+    folder = str(out or cfg.work_dir)
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    for evaluator in evaluators:
+        if evaluator.get('type') == 'MedicalSegMetric' and (out is not None or evaluator.get('output_dir') is None):
+            evaluator.output_dir = folder
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != 'SegReportHook']
+    given = next((hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'SegReportHook'), {})
+    report = {'type': 'SegReportHook', 'output_dir': folder, **given}
+    if out is not None:
+        report['output_dir'] = folder
+    if show_dir is not None:
+        report['show_dir'] = str(show_dir)
+    hooks.append(report)
+    if out is not None:
+        hooks.append({'type': 'PredictionHook', 'out_dir': str(Path(out, 'predictions'))})
+    cfg.custom_hooks = hooks

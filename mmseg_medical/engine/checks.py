@@ -64,8 +64,17 @@ def _heads(network: nn.Module) -> list[tuple[str, Any]]:
 
 
 def check_splits(datasets: dict[str, Any]) -> None:
-    """Refuse data sets of different splits that share images.
+    """Refuse a validation or test set that shares images with the training set.
 
     Args:
-        datasets: Split name ('train', 'val') to built data set.
+        datasets: Split name ('train', 'val', 'test') to built data set; nothing to compare without 'train'.
+
+    Raises:
+        DataError: They share images or patients.
     """
+    from mmseg_medical.datasets.leakage import check_disjoint
+
+    train = datasets.get('train')
+    for name, dataset in datasets.items():
+        if train is not None and name != 'train':
+            check_disjoint(train, dataset)

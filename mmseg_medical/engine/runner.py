@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.runner import Runner as _Runner
 from torch import nn
 
+from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.engine.checkpoint import PARTIAL_SUFFIX, commit_file, load_matching, load_strict, read_checkpoint
 from mmseg_medical.engine.checks import check_classes, check_splits
+from mmseg_medical.engine.cpu import use_all_cpus
 from mmseg_medical.engine.distributed import init_cpu_process_group
+from mmseg_medical.registry import DATASETS
 
 
 class Runner(_Runner):
@@ -21,7 +25,8 @@ class Runner(_Runner):
 
     A checkpoint appears under its name only when it is written completely. Resuming and testing accept only a
     checkpoint of the same network. Distributed runs work on the CPU (gloo). Before the first step the classes
-    of data and network are compared and the splits are checked for common images.
+    of data and network are compared and the splits are checked for common images (``allow_shared_images = True`` in
+    the config permits them).
     """
 
     _strict = False
@@ -30,6 +35,7 @@ class Runner(_Runner):
         """Set up processes and threads; without a GPU the processes talk over gloo."""
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             init_cpu_process_group(self.launcher)
+        use_all_cpus()
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -50,6 +56,9 @@ class Runner(_Runner):
         datasets = {'train': self.train_loop.dataloader.dataset}
         if self._val_loop is not None:
             datasets['val'] = self.val_loop.dataloader.dataset
+        if isinstance(self._test_dataloader, dict) and self._test_dataloader != self._val_dataloader:
+            with suppress(DataError, FileNotFoundError):  # the test data need not be here yet
+                datasets['test'] = DATASETS.build(self._test_dataloader['dataset'])
         self._check(datasets)
         return super().train()
 
@@ -69,7 +78,8 @@ class Runner(_Runner):
         network = self._network()
         for name, dataset in datasets.items():
             check_classes(network, dataset, name)
-        check_splits(datasets)
+        if not self.cfg.get('allow_shared_images', False):
+            check_splits(datasets)
 
     def _network(self) -> nn.Module:
         model = self.model

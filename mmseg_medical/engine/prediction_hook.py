@@ -1,0 +1,51 @@
+"""Predictions as image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.hooks import Hook
+
+from mmseg_medical.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PredictionHook(Hook):
+    """Write each test image's prediction on the grid of its file.
+
+    One label per pixel becomes ``<case>.png``, 8 bit, the value is the class index. Multi-label predictions become
+    one ``<case>_<class>.png`` a class with 255 for the lesion.
+
+    Args:
+        out_dir: Folder, created if need be.
+    """
+
+    def __init__(self, out_dir: str) -> None:
+        self.out_dir = Path(out_dir)
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        """Write the predictions of a batch."""
+        classes = runner.test_dataloader.dataset.metainfo['classes']
+        for sample in outputs or []:
+            case = sample.metainfo.get('case_id') or Path(sample.metainfo['img_path']).stem
+            prediction = sample.pred_sem_seg.data.cpu().numpy()
+            if len(prediction) == 1:
+                self._write(f'{case}.png', prediction[0].astype(np.uint8))
+                continue
+            for name, mask in zip(classes, prediction, strict=True):
+                self._write(f'{case}_{name}.png', (mask > 0).astype(np.uint8) * 255)
+
+    def _write(self, name: str, picture: np.ndarray) -> None:
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        temporary = self.out_dir / f'.{name}.partial'
+        try:
+            temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
+            temporary.replace(self.out_dir / name)
+        finally:
+            temporary.unlink(missing_ok=True)
