@@ -1,10 +1,6 @@
 """Translate a checkpoint of an original repository into one that ours load strictly."""
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmseg_medical import cli
 from mmseg_medical.engine.original_checkpoints import TRANSLATIONS, convert

@@ -1,0 +1,3 @@
+# Branches: with the optional near-far-aware one (ONFA) of length 3.
+_base_ = '../idrid.py'
+model = dict(backbone=dict(optional_kernel=3))

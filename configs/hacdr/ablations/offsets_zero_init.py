@@ -1,0 +1,3 @@
+# Initialisation: offset branches start at zero.
+_base_ = '../idrid.py'
+model = dict(backbone=dict(zero_init_offset=True))
