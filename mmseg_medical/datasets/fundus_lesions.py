@@ -18,6 +18,7 @@ from mmseg_medical.datasets.lesions import (
     check_overlap_order,
 )
 from mmseg_medical.datasets.samplers import seed_sample
+from mmseg_medical.registry import TRANSFORMS
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
 MASK_SUFFIXES = ('.tif', '.tiff', '.png')
@@ -89,7 +90,7 @@ class FundusLesionDataset(BaseDataset):
             data_root=str(data_root),
             metainfo={**own, **(metainfo or {})},
             data_prefix={},
-            pipeline=list(pipeline),
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             test_mode=test_mode,
             **kwargs,
         )

@@ -20,7 +20,13 @@ from mmseg_medical.datasets.lesions import count_lesions, count_overlaps
 from mmseg_medical.datasets.transforms import FieldOfView, LoadFundusImage, LoadLesionAnnotations
 
 REPORT = 'conversion.json'
-_JPEG_QUALITY = 95
+# colour is kept at full resolution: that of a microaneurysm is all there is of it
+_JPEG_OPTIONS = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    95,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]
 
 
 def write_merged(
@@ -110,7 +116,7 @@ def _write_image(folder: Path, entry: dict, results: dict) -> None:
     if 'crop_box' not in results:
         shutil.copyfile(entry['img_path'], folder / Path(entry['img_path']).name)
         return
-    _, encoded = cv2.imencode('.jpg', results['img'], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    _, encoded = cv2.imencode('.jpg', results['img'], _JPEG_OPTIONS)
     (folder / f'{entry["case_id"]}.jpg').write_bytes(encoded.tobytes())
 
 

@@ -89,7 +89,7 @@ def _draw(index: int, seed: int, size: tuple[int, int]) -> FundusPhantom:
 
 def _encoding(image: int, lesion: int) -> str:
     names = list(ENCODINGS)
-    return names[(image * len(LESIONS) + lesion) % len(names)]
+    return names[(image * (len(LESIONS) + 1) + lesion) % len(names)]  # every lesion meets every encoding
 
 
 def _write_image(path: Path, phantom: FundusPhantom) -> None:

@@ -1,6 +1,7 @@
 # ruff: noqa: NPY002 - mmengine seeds numpy's global generator in every worker
 from __future__ import annotations
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -72,8 +73,7 @@ class LoadFundusImage(BaseTransform):
             if self.reduced_decode and is_jpeg(data):
                 reduction = choose_reduction(native, size)
             image = decode_image(data, results['img_path'], reduction)
-        if image.shape[:2] != size:
-            image = mmcv.imresize(image, size[::-1], interpolation='bilinear', backend='cv2')
+        image = _resize(image, native, size, reduction)
         results.update(
             img=image,
             ori_shape=native,
@@ -101,3 +101,15 @@ class LoadFundusImage(BaseTransform):
             f'{type(self).__name__}(scale={self.scale}, ratio_range={self.ratio_range}, '
             f'keep_ratio={self.keep_ratio}, reduced_decode={self.reduced_decode})'
         )
+
+
+def _resize(image: np.ndarray, native: tuple[int, int], size: tuple[int, int], reduction: int) -> np.ndarray:
+    if all(length % reduction == 0 for length in native):
+        if image.shape[:2] == size:
+            return image
+        return mmcv.imresize(image, size[::-1], interpolation='bilinear', backend='cv2')
+    # The last decoded pixels reach beyond the picture: stretching them into it would shift it against its label.
+    (height, width), steps = size, [have / want / reduction for have, want in zip(native, size, strict=True)]
+    to_source = np.array([[steps[1], 0, steps[1] / 2 - 0.5], [0, steps[0], steps[0] / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, to_source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -45,7 +45,7 @@ class LoadLesionAnnotations(BaseTransform):
             results['gt_seg_map'] = runs.decode(lut)
         else:
             results['gt_seg_map'] = lut[self._to_image_grid(runs, results)]
-        results.setdefault('seg_fields', []).append('gt_seg_map')
+        results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']
         return results
 
     def _to_image_grid(self, runs: RunLengths, results: dict) -> np.ndarray:

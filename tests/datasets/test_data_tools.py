@@ -1,0 +1,95 @@
+"""The command lines of the converters and of the class counter, and the base configurations."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmseg_medical.datasets import DDRDataset, IDRiDDataset
+from mmseg_medical.datasets.phantoms import write_ddr, write_idrid
+from mmseg_medical.registry import DATASETS
+
+SIZE = (48, 64)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a tool in this process, as python would from the command line; gives what it printed."""
+
+    def run_tool(path, *arguments):
+        monkeypatch.syspath_prepend(str(Path(path).parent))
+        monkeypatch.setattr(sys, 'argv', [path, *map(str, arguments)])
+        runpy.run_path(path, run_name='__main__')
+        return capsys.readouterr().out
+
+    return run_tool
+
+
+@pytest.fixture(scope='module')
+def idrid(tmp_path_factory):
+    return write_idrid(tmp_path_factory.mktemp('idrid'), 2, 1, SIZE)
+
+
+@pytest.fixture(scope='module')
+def ddr(tmp_path_factory):
+    return write_ddr(tmp_path_factory.mktemp('ddr'), 1, 1, 1, SIZE)
+
+
+def test_idrid_converter(run, idrid, tmp_path):
+    printed = run(
+        'tools/dataset_converters/idrid.py', idrid, tmp_path / 'out', '--overlap-order', 'MA', 'SE', 'HE', 'EX'
+    )
+    assert 'pixels that two lesions share' in printed
+    assert len(IDRiDDataset(tmp_path / 'out')) == 2
+    assert json.loads((tmp_path / 'out/conversion.json').read_text())['overlap_order'][-1] == 'EX'
+
+
+def test_ddr_converter(run, ddr, tmp_path):
+    run('tools/dataset_converters/ddr.py', ddr, tmp_path / 'out', '--size', 40, 32, '--enhance')
+    assert json.loads((tmp_path / 'out/conversion.json').read_text())['field_of_view'] == 'crop_resize_enhance'
+    assert len(DDRDataset(tmp_path / 'out', 'trainval')) == 2
+
+
+def test_converter_error_is_one_line(run, tmp_path):
+    with pytest.raises(SystemExit, match=r'^error: .*nowhere: expected the folder of IDRiDDataset'):
+        run('tools/dataset_converters/idrid.py', tmp_path / 'nowhere', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_class_statistics(run, idrid, tmp_path):
+    out = tmp_path / 'counts.json'
+    run('tools/analysis_tools/class_statistics.py', 'idrid', idrid, '--scale', 32, 24, '--out', out)
+    found = json.loads(out.read_text())
+    assert found['scale'] == [32, 24]
+    assert sum(found['counts']) == 2 * 32 * 24
+    assert found['classes'] == ['background', 'EX', 'MA', 'SE', 'HE']
+
+
+@pytest.mark.parametrize('target', ['multiclass', 'multilabel'])
+@pytest.mark.parametrize(
+    ('name', 'native', 'size'), [('idrid_960x1440', SIZE, (960, 1280)), ('ddr_1280x1280', None, (1280, 1280))]
+)
+def test_base_configurations(idrid, ddr, name, native, size, target):
+    init_default_scope('mmseg_medical')
+    cfg = Config.fromfile(f'configs/_base_/datasets/{name}.py')
+    root = str(idrid if name.startswith('idrid') else ddr)
+    channels = 1 if target == 'multiclass' else 4
+
+    def first(loader, **changes):
+        return DATASETS.build({**loader.dataset, 'data_root': root, 'target': target, **changes})[0]
+
+    train = first(cfg.train_dataloader)
+    assert train['data_samples'].gt_sem_seg.data.shape == (channels, *train['inputs'].shape[1:])
+    assert all(found <= limit for found, limit in zip(train['inputs'].shape[1:], cfg.crop_size, strict=True))
+    test = first(cfg.test_dataloader)
+    assert test['inputs'].shape == (3, *size)
+    assert test['data_samples'].gt_sem_seg.data.shape == (channels, *test['data_samples'].ori_shape)
+    assert ('crop_box' in test['data_samples']) == name.startswith('ddr')
+    tta = first(cfg.test_dataloader, pipeline=cfg.tta_pipeline)
+    assert [sample.flip_direction for sample in tta['data_samples']] == [None, 'horizontal', 'vertical']
+    assert (tta['inputs'][1].flip(-1) == tta['inputs'][0]).all()
+    assert (tta['inputs'][2].flip(-2) == tta['inputs'][0]).all()

@@ -1,0 +1,67 @@
+import shutil
+
+import pytest
+from mmengine.dataset import RepeatDataset
+from torch.utils.data import ConcatDataset
+
+from mmseg_medical.datasets import DataError, IDRiDDataset, check_disjoint
+from mmseg_medical.datasets.phantoms import write_idrid
+
+TRAIN = 'A. Segmentation/1. Original Images/a. Training Set'
+TEST = 'A. Segmentation/1. Original Images/b. Testing Set'
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_idrid(tmp_path, 3, 2, (37, 53))
+
+
+def test_disjoint_splits(root):
+    check_disjoint(IDRiDDataset(root), IDRiDDataset(root, 'test'))
+    check_disjoint(IDRiDDataset(root))
+    check_disjoint()
+
+
+def test_same_case(root):
+    message = "case_id IDRiD_01, IDRiD_02, IDRiD_03: .* 3 shared by IDRiDDataset split 'train' and .* Remove it"
+    with pytest.raises(DataError, match=message):
+        check_disjoint(IDRiDDataset(root), IDRiDDataset(root))
+
+
+def test_same_picture_under_another_name(root):
+    shutil.copy(root / TRAIN / 'IDRiD_02.jpg', root / TEST / 'IDRiD_05.jpg')
+    with pytest.raises(DataError, match=r'IDRiD_05\.jpg: .* the same bytes as .*IDRiD_02\.jpg'):
+        check_disjoint(IDRiDDataset(root), IDRiDDataset(root, 'test'))
+
+
+def test_same_size_is_not_the_same_picture(root):
+    path = root / TEST / 'IDRiD_05.jpg'
+    size = (root / TRAIN / 'IDRiD_02.jpg').stat().st_size
+    path.write_bytes(path.read_bytes()[:size].ljust(size, b'\0'))
+    check_disjoint(IDRiDDataset(root), IDRiDDataset(root, 'test'))
+
+
+def test_wrapped_datasets(root):
+    wrapped = ConcatDataset([IDRiDDataset(root, 'test'), RepeatDataset(IDRiDDataset(root), times=2)])
+    with pytest.raises(DataError, match='IDRiD_01'):
+        check_disjoint(IDRiDDataset(root), wrapped)
+
+
+class _Patients:
+    description = 'a data set'
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def __len__(self):
+        return len(self.entries)
+
+    def get_data_info(self, index):
+        return self.entries[index]
+
+
+def test_same_patient():
+    left = _Patients([dict(case_id='left eye', patient_id=7, img_path=__file__)])
+    right = _Patients([dict(case_id='right eye', patient_id=7, img_path=__file__)])
+    with pytest.raises(DataError, match='patient_id 7'):
+        check_disjoint(left, right)
