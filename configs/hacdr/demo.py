@@ -17,7 +17,11 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackLesionInputs'),
 ]
-test_pipeline = [dict(type='LoadFundusImage'), dict(type='LoadLesionAnnotations', grid='native'), dict(type='PackLesionInputs')]
+test_pipeline = [
+    dict(type='LoadFundusImage'),
+    dict(type='LoadLesionAnnotations', grid='native'),
+    dict(type='PackLesionInputs'),
+]
 train_dataloader = dict(
     batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root, pipeline=train_pipeline)
 )

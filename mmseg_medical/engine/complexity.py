@@ -59,9 +59,7 @@ def measure(network: nn.Module, size: tuple[int, int], channels: int = 3) -> lis
 def _collect(module: nn.Module, path: str, name: str, counts: dict[str, dict[Any, int]]) -> list[Complexity]:
     """The module, then its descendants; what a container or a directly called ``forward`` hides is summed up."""
     children = list(module.named_children())
-    below = [
-        _collect(child, f'{path}.{key}', f'{name}.{key}'.lstrip('.'), counts) for key, child in children
-    ]
+    below = [_collect(child, f'{path}.{key}', f'{name}.{key}'.lstrip('.'), counts) for key, child in children]
     flops = counts.get(path, {})
     sampling = max(flops.get(_sample, 0) // 2, sum(rows[0].sampling_macs for rows in below))
     macs = max(sum(flops.values()) // 2 - flops.get(_sample, 0) // 2, sum(rows[0].macs for rows in below))

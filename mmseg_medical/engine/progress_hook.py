@@ -32,7 +32,12 @@ class ProgressHook(Hook):
         self._loss: float | None = None
 
     def _start(self, title: str, total: int, done: int = 0) -> None:
-        columns = [TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.fields[note]}')]
+        columns = [
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn('{task.fields[note]}'),
+        ]
         times = [TimeElapsedColumn(), TextColumn('left'), TimeRemainingColumn()]
         self._progress = Progress(*columns, *times, console=self._console, disable=not self._console.is_terminal)
         self._task = self._progress.add_task(title, total=total, completed=done, note='')

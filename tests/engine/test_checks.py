@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from torch import nn
+
+from mmseg_medical.engine.checks import check_classes, check_work_dir
+from mmseg_medical.errors import ConfigError
+
+
+class Head(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+
+def network(decode: int, *auxiliary: int) -> nn.Module:
+    model = nn.Module()
+    model.decode_head = Head(decode)
+    model.auxiliary_head = nn.ModuleList([Head(number) for number in auxiliary])
+    return model
+
+
+def dataset(*classes: str) -> SimpleNamespace:
+    return SimpleNamespace(metainfo={'classes': classes})
+
+
+def test_equal_numbers_pass():
+    check_classes(network(2, 2, 2), dataset('background', 'EX'), 'train')
+
+
+def test_both_numbers_and_the_key_are_named():
+    with pytest.raises(ConfigError, match=r"decode_head\.num_classes=5.*val data set.*3 classes \('a', 'b', 'c'\)"):
+        check_classes(network(5), dataset('a', 'b', 'c'), 'val')
+
+
+def test_auxiliary_heads_are_compared_too():
+    with pytest.raises(ConfigError, match=r'model\.auxiliary_head\.1\.num_classes=7'):
+        check_classes(network(2, 2, 7), dataset('a', 'b'), 'train')
+
+
+@pytest.mark.parametrize('metainfo', [None, {}, {'classes': None}])
+def test_data_sets_without_class_names_pass(metainfo):
+    check_classes(network(5), SimpleNamespace(metainfo=metainfo), 'train')
+
+
+def test_work_dir_is_created_and_left_empty(tmp_path):
+    path = check_work_dir(tmp_path / 'a' / 'b c')
+    assert path.is_dir()
+    assert not list(path.iterdir())
+
+
+def test_work_dir_below_a_file(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(ConfigError, match='cannot be written.*--work-dir'):
+        check_work_dir(tmp_path / 'file' / 'below')
+
+
+def test_work_dir_without_permission(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr('tempfile.TemporaryFile', refuse)
+    with pytest.raises(ConfigError, match='Permission denied'):
+        check_work_dir(tmp_path)

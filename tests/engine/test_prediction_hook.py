@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from mmseg_medical.engine import PredictionHook
+
+CLASSES = ('EX', 'MA', 'SE', 'HE')
+
+
+def runner(classes):
+    return SimpleNamespace(test_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={'classes': classes})))
+
+
+def sample(data, **meta):
+    result = SegDataSample(metainfo=meta)
+    result.pred_sem_seg = PixelData(data=data)
+    return result
+
+
+def test_label_map(tmp_path):
+    labels = torch.randint(0, 5, (1, 7, 11))
+    hook = PredictionHook(str(tmp_path / 'new'))
+    hook.after_test_iter(runner(('background', *CLASSES)), 0, outputs=[sample(labels, case_id='IDRiD_55')])
+    picture = cv2.imread(str(tmp_path / 'new' / 'IDRiD_55.png'), cv2.IMREAD_UNCHANGED)
+    assert picture.dtype == np.uint8
+    np.testing.assert_array_equal(picture, labels[0].numpy())
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['IDRiD_55.png']
+
+
+def test_a_mask_per_lesion(tmp_path):
+    masks = torch.randint(0, 2, (4, 5, 3), dtype=torch.uint8)
+    PredictionHook(str(tmp_path)).after_test_iter(runner(CLASSES), 0, outputs=[sample(masks, img_path='/x/a.b.jpg')])
+    for name, mask in zip(CLASSES, masks, strict=True):
+        picture = cv2.imread(str(tmp_path / f'a.b_{name}.png'), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(picture, mask.numpy() * 255)
+
+
+def test_nothing_half_written_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr('pathlib.Path.replace', lambda *args: (_ for _ in ()).throw(OSError(28, 'No space left')))
+    with pytest.raises(OSError, match='No space left'):
+        PredictionHook(str(tmp_path)).after_test_iter(
+            runner(('a', 'b')), 0, outputs=[sample(torch.zeros(1, 2, 2), case_id='x')]
+        )
+    assert not list(tmp_path.iterdir())
