@@ -100,7 +100,9 @@ def table_rows(summary: SegSummary) -> tuple[list[str], list[list[str]], list[li
 
 def _groups(summary: SegSummary) -> list[tuple[str, str, tuple[int, ...]]]:
     every = tuple(range(len(summary.classes)))
-    groups = [('mean of lesions' if len(summary.foreground) < len(every) else 'mean', '_fg', summary.foreground)]
+    groups = [
+        ('mean without background' if len(summary.foreground) < len(every) else 'mean', '_fg', summary.foreground)
+    ]
     if len(summary.foreground) < len(every):
         groups.insert(0, ('mean with background', '', every))
     return groups

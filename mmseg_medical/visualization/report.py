@@ -16,7 +16,7 @@ from mmseg_medical.visualization.palette import Color
 from mmseg_medical.visualization.report_style import STYLE
 
 #: what :attr:`Example.heading` and the table of images rank by
-RANKED_BY = 'mean Dice over the lesion classes that are present in the prediction or the truth of the image'
+RANKED_BY = 'mean Dice over the foreground classes that are present in the prediction or the truth of the image'
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def render_report(report: Report) -> str:
 def _cards(summary: SegSummary) -> str:
     flat = summary.scalars()
     labels = {
-        'mAUPR': 'mAUPR, lesions',
-        'mDice_fg': 'mDice, lesions, pooled',
-        'mIoU_fg': 'mIoU, lesions, pooled',
-        'mDice_fg_per_image': 'mDice, lesions, mean over images',
+        'mAUPR': 'mAUPR',
+        'mDice_fg': 'mDice, foreground, pooled',
+        'mIoU_fg': 'mIoU, foreground, pooled',
+        'mDice_fg_per_image': 'mDice, foreground, mean over images',
         'mIoU': 'mIoU with background, pooled',
     }
     if len(summary.foreground) == len(summary.classes):
@@ -148,13 +148,13 @@ def _table(summary: SegSummary, colors: dict[str, Color]) -> str:
     head, body, means = table_rows(summary)
     note = (
         f'Percent, {len(summary.cases)} images. IoU to recall: pixel counts pooled over all images. Dice per image: '
-        'mean over the given number of images; a missed lesion and a false alarm count as 0 in it.'
+        'mean over the given number of images; a missed class and a false alarm count as 0 in it.'
     )
     return _html_table(head, body, means, colors) + f'<p class="soft">{escape(note)}</p>'
 
 
 def _areas(summary: SegSummary, colors: dict[str, Color]) -> str:
-    head = ['precision-recall', 'AUPR', 'between', 'and', 'trapezoidal area', 'lesion pixels', 'chance level']
+    head = ['precision-recall', 'AUPR', 'between', 'and', 'trapezoidal area', 'true pixels', 'chance level']
     rows = []
     for name, curve in summary.curves.items():
         values = (curve.average_precision, curve.lower, curve.upper, curve.area_trapezoid)

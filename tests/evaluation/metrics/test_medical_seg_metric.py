@@ -242,7 +242,7 @@ def test_table_marks_what_is_undefined(capsys: pytest.CaptureFixture[str]) -> No
     table = console_table(built.summary)
     line = next(line for line in table.splitlines() if ' SE ' in line)
     assert line.split()[1:6] == ['-'] * 5
-    assert 'mean of lesions (2 of 4)' in table
+    assert 'mean without background (2 of 4)' in table
 
 
 @pytest.mark.parametrize(
