@@ -86,6 +86,8 @@ class FundusLesionDataset(BaseDataset):
         self.cache_dir = str(Path(data_root) / '.mmseg_medical_cache') if cache_dir == 'auto' else cache_dir
         skip = 1 if target == 'multilabel' else 0
         own = dict(classes=CLASSES[skip:], palette=PALETTE[skip:], label_map=None, reduce_zero_label=False)
+        # serialising pays for long lists only, and costs a garbage collection for every data set made
+        kwargs.setdefault('serialize_data', False)
         super().__init__(
             data_root=str(data_root),
             metainfo={**own, **(metainfo or {})},
