@@ -28,6 +28,7 @@ class DDRDataset(FundusLesionDataset):
     :class:`~mmseg_medical.datasets.fundus_lesions.FundusLesionDataset`.
     """
 
+    STORES_EMPTY_MASKS = True
     SPLITS: ClassVar = {'trainval': ('train', 'valid'), **{part: (part,) for part in _PARTS}}
     MERGED: ClassVar = {
         part: MergedPart(f'img_dir/{part}', f'ann_dir/{part}_four', f'splits/{part}.txt') for part in _PARTS

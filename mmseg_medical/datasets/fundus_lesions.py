@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -58,6 +59,7 @@ class FundusLesionDataset(BaseDataset):
 
     SPLITS: ClassVar[dict[str, tuple[str, ...]]] = {}
     MERGED: ClassVar[dict[str, MergedPart]] = {}
+    STORES_EMPTY_MASKS: ClassVar[bool] = False  # whether the release has a file for absent lesions too
 
     def __init__(
         self,
@@ -231,6 +233,8 @@ class FundusLesionDataset(BaseDataset):
     def _read_official(self, root: Path, part: str) -> list[dict]:
         images = _files_by_stem(self._image_folder(root, part), IMAGE_SUFFIXES)
         masks = {lesion: self._read_masks(root, part, lesion, images) for lesion in LESIONS}
+        if self.STORES_EMPTY_MASKS:
+            self._warn_of_gaps(part, images, masks)
         entries = []
         for case, path in images.items():
             found = {lesion: masks[lesion].get(case) for lesion in LESIONS}
@@ -243,6 +247,15 @@ class FundusLesionDataset(BaseDataset):
                 )
             entries.append(self._entry(case, path, lesion_masks={k: v and str(v) for k, v in found.items()}))
         return entries
+
+    def _warn_of_gaps(self, part: str, images: dict[str, Path], masks: dict[str, dict[str, Path]]) -> None:
+        gaps = [f'{case} {lesion}' for lesion in LESIONS for case in images if case not in masks[lesion]]
+        if gaps:
+            warnings.warn(
+                f'{type(self).__name__} part {part!r}: {len(gaps)} masks are missing ({", ".join(gaps[:4])}, ...) and '
+                f'count as absent lesions. The release has one for every image and lesion: is the copy complete?',
+                stacklevel=2,
+            )
 
     def _read_masks(self, root: Path, part: str, lesion: str, images: dict[str, Path]) -> dict[str, Path]:
         masks: dict[str, Path] = {}

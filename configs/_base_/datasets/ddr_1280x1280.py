@@ -20,7 +20,7 @@ test_pipeline = [
     dict(type='LoadFundusImage'),
     dict(type='FieldOfView', mode='crop_resize', size=scale),
     dict(type='LoadLesionAnnotations', grid='native'),
-    dict(type='PackLesionInputs'),
+    dict(type='PackLesionInputs', label_dtype='uint8'),
 ]
 tta_pipeline = [
     dict(type='LoadFundusImage'),
@@ -35,7 +35,7 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=1.0, direction='vertical'),
             ],
             [dict(type='LoadLesionAnnotations', grid='native')],
-            [dict(type='PackLesionInputs')],
+            [dict(type='PackLesionInputs', label_dtype='uint8')],
         ],
     ),
 ]

@@ -16,7 +16,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadFundusImage', scale=scale),
     dict(type='LoadLesionAnnotations', grid='native'),
-    dict(type='PackLesionInputs'),
+    dict(type='PackLesionInputs', label_dtype='uint8'),
 ]
 # More scales: add dict(type='LoadFundusImage', scale=(1800, 1200)) and the like to the first list.
 tta_pipeline = [
@@ -30,7 +30,7 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=1.0, direction='vertical'),
             ],
             [dict(type='LoadLesionAnnotations', grid='native')],
-            [dict(type='PackLesionInputs')],
+            [dict(type='PackLesionInputs', label_dtype='uint8')],
         ],
     )
 ]

@@ -79,5 +79,15 @@ def test_views_after_mmsegs_transforms(channels):
     np.testing.assert_array_equal(label[0] if channels is None else label.transpose(1, 2, 0), results['gt_seg_map'])
 
 
+@pytest.mark.parametrize('channels', [None, 4])
+def test_small_labels_for_testing(channels):
+    results = _results(channels=channels)
+    wide, small = (PackLesionInputs(label_dtype=kind)(results)['data_samples'] for kind in ('int64', 'uint8'))
+    assert small.gt_sem_seg.data.dtype == torch.uint8
+    assert torch.equal(small.gt_sem_seg.data.long(), wide.gt_sem_seg.data)
+    with pytest.raises(ValueError, match="'int64' or 'uint8', found 'int8'"):
+        PackLesionInputs(label_dtype='int8')
+
+
 def test_single_pixel():
     assert PackLesionInputs()(_results((1, 1)))['inputs'].shape == (3, 1, 1)
