@@ -72,7 +72,7 @@ def test_ddr_black_mask_is_an_absent_lesion(ddr):
 
 
 def test_ddr_missing_mask_is_an_absent_lesion_with_a_warning(ddr):
-    next((ddr / 'lesion_segmentation/test/label/EX').iterdir()).unlink()
+    min((ddr / 'lesion_segmentation/test/label/EX').iterdir()).unlink()
     with pytest.warns(UserWarning, match=r"part 'test': 1 masks are missing \(\S+ EX"):
         dataset = DDRDataset(ddr, 'test')
     assert dataset.get_data_info(0)['lesion_masks']['EX'] is None
