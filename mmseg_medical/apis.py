@@ -1,3 +1,4 @@
+# ruff: noqa: PT028 - test() tests a network, it is no test case
 """What the tools call and what a notebook needs: configs, networks with weights, training, testing."""
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 # keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
 _EXTRA_KEYS = {
-    'activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters',
-    'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline',
-}  # fmt: skip
+    *('activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
+}
 
 
 def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None = None) -> Config:
@@ -49,14 +50,15 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
             raise ConfigError(f'config {path} inherits from a file that does not exist: {error}') from error
         except Exception as error:
             raise ConfigError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
-    for key, value in (cfg_options or {}).items():
+    options = cfg_options or {}
+    for key, value in options.items():
         _check_option(cfg, key, value)
     try:
-        if 'data_root' in (cfg_options or {}):
-            _replace(cfg._cfg_dict, cfg.get('data_root'), cfg_options['data_root'])
-        cfg.merge_from_dict(cfg_options or {})
+        if 'data_root' in options:
+            _replace(cfg._cfg_dict, cfg.get('data_root'), options['data_root'])
+        cfg.merge_from_dict(options)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ConfigError(f'--cfg-options {cfg_options} cannot be merged into the config: {error}') from error
+        raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {error}') from error
     return cfg
 
 
@@ -78,7 +80,7 @@ def _replace(node: Any, old: str | None, new: str) -> None:
 
 
 def _check_option(cfg: Config, key: str, value: Any) -> None:
-    """Refuse an option whose path leads nowhere (mmengine would create it and nobody read it) or a word for a number."""
+    """Refuse a path that leads nowhere (mmengine would create it and nobody read it), or a word for a number."""
     import inspect
 
     from mmengine.runner import Runner
@@ -141,6 +143,24 @@ def build_model(cfg: Config) -> nn.Module:
     return MODELS.build(cfg.model)
 
 
+def build_dataset(cfg: Config, split: str) -> Any:
+    """Build the data set of the 'train', 'val' or 'test' data loader; random draws are those of ``randomness.seed``.
+
+    Raises:
+        ConfigError: The config has no such data loader.
+    """
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import set_random_seed
+
+    from mmseg_medical.registry import DATASETS
+
+    if not cfg.get(f'{split}_dataloader'):
+        raise ConfigError(f'the config has no {split}_dataloader')
+    init_default_scope(cfg.get('default_scope', 'mmseg_medical'))
+    set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
+    return DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+
+
 def init_model(
     config: str | Path | Config,
     checkpoint: str | Path | None = None,
@@ -183,7 +203,7 @@ def _init_quietly(model: nn.Module) -> None:
     level = logger.level
     logger.setLevel('WARNING')
     try:
-        model.init_weights()
+        model.init_weights()  # type: ignore[operator]
     finally:
         logger.setLevel(level)
 
@@ -304,8 +324,9 @@ def _direct_output(cfg: Config, out: str | Path | None, show_dir: str | Path | N
     for evaluator in evaluators:
         if evaluator.get('type') == 'MedicalSegMetric' and (out is not None or evaluator.get('output_dir') is None):
             evaluator.output_dir = folder
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') != 'SegReportHook']
-    given = next((hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'SegReportHook'), {})
+    hooks = list(cfg.get('custom_hooks') or [])
+    given: dict[str, Any] = next((hook for hook in hooks if hook.get('type') == 'SegReportHook'), {})
+    hooks = [hook for hook in hooks if hook is not given]
     report = {'type': 'SegReportHook', 'output_dir': folder, **given}
     if out is not None:
         report['output_dir'] = folder

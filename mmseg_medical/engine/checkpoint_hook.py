@@ -42,7 +42,7 @@ class CheckpointHook(_CheckpointHook):
     def before_train(self, runner: Any) -> None:
         """Prepare the folder; remove what an interrupted run may have left half-written."""
         super().before_train(runner)
-        self.file_backend = _LateRemoval(self.file_backend)
+        self.file_backend: Any = _LateRemoval(self.file_backend)
         if runner.rank == 0 and '://' not in str(self.out_dir):
             for partial in Path(self.out_dir).glob(f'.*{PARTIAL_SUFFIX}'):
                 partial.unlink()

@@ -53,13 +53,11 @@ def check_classes(network: nn.Module, dataset: Any, split: str) -> None:
 
 
 def _heads(network: nn.Module) -> list[tuple[str, Any]]:
-    found = []
+    found: list[tuple[str, Any]] = []
     for name in ('decode_head', 'auxiliary_head'):
-        head = getattr(network, name, None)
-        several = isinstance(head, (list, nn.ModuleList))
-        for index, one in enumerate(head if several else [head]):
-            if hasattr(one, 'num_classes'):
-                found.append((f'{name}.{index}' if several else name, one))
+        head: Any = getattr(network, name, None)
+        heads = {f'{name}.{i}': one for i, one in enumerate(head)} if isinstance(head, nn.ModuleList) else {name: head}
+        found += [(key, one) for key, one in heads.items() if hasattr(one, 'num_classes')]
     return found
 
 

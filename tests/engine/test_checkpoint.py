@@ -69,7 +69,7 @@ def test_truncated_file(tmp_path, keep):
     path = save(tmp_path / 'a.pth')
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(CheckpointError, match='a.pth'):
+    with pytest.raises(CheckpointError, match=r'a\.pth'):
         read_checkpoint(path)
 
 

@@ -53,7 +53,7 @@ def test_work_dir_is_created_and_left_empty(tmp_path):
 
 def test_work_dir_below_a_file(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(ConfigError, match='cannot be written.*--work-dir'):
+    with pytest.raises(ConfigError, match=r'cannot be written.*--work-dir'):
         check_work_dir(tmp_path / 'file' / 'below')
 
 

@@ -212,5 +212,5 @@ def test_mixed_precision_without_a_gpu(config, tmp_path, monkeypatch):
     monkeypatch.setattr('mmengine.device.get_device', lambda: 'cpu')
     with pytest.raises(ConfigError, match='needs a GPU'):
         apis.train(config, work_dir=tmp_path, amp=True)
-    with pytest.raises(ConfigError, match='optim_wrapper.type is Other'):
+    with pytest.raises(ConfigError, match=r'optim_wrapper\.type is Other'):
         apis.train(config, work_dir=tmp_path, amp=True, cfg_options=options(optim_wrapper__type='Other'))

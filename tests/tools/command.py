@@ -1,0 +1,34 @@
+"""Run a tool as a user does."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(tool: str, *arguments: object, fails: bool = False, **environment: str) -> subprocess.CompletedProcess:
+    """Call ``tools/<tool>``; it has to succeed, or to fail with code 2."""
+    path = ROOT / 'tools' / tool
+    command = [sys.executable, str(path)] if tool.endswith('.py') else [str(path)]
+    variables = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment}
+    done = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=variables, timeout=300
+    )
+    if fails:
+        assert done.returncode == 2, done.stderr[-3000:]
+        assert 'Traceback' not in done.stderr
+    else:
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def free_port() -> str:
+    """A port nobody listens on, so that suites can run side by side."""
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return str(server.getsockname()[1])
