@@ -40,7 +40,8 @@ def print_results(results: Path) -> None:
     from rich.table import Table
 
     metrics = json.loads((results / 'metrics.json').read_text())
-    table = Table(title='\nWhat was found on photographs the network has not seen (percent)', title_justify='left')
+    print('\nLesions found on photographs that the network had not seen, in percent:')
+    table = Table()
     table.add_column('lesion')
     for name in ('AUPR', 'by chance', 'Dice'):
         table.add_column(name, justify='right')
@@ -70,6 +71,8 @@ Also  {work_dir / 'overlays'}
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for all that is made (default: %(default)s)')
+    parser.add_argument(
+        '--work-dir', default='work_dirs/demo', help='folder for all that is made (default: %(default)s)'
+    )
     cli.add_common_arguments(parser)
     cli.run(parser, main)

@@ -50,8 +50,9 @@ class ProgressHook(Hook):
         task = self._progress.tasks[0]
         done, total = int(task.completed), int(task.total or 1)
         if not self._console.is_terminal and done * 10 // total > (done - 1) * 10 // total:
-            left = f', {task.time_remaining:.0f} s left' if task.time_remaining else ''
-            self._console.print(f'{task.description} {done}/{total} {note}{left}', highlight=False)
+            left = f'{task.time_remaining:.0f} s left' if task.time_remaining else ''
+            parts = [f'{task.description} {done}/{total}', note, left]
+            self._console.print(', '.join(part for part in parts if part), highlight=False)
 
     def _stop(self) -> None:
         if self._progress is not None:

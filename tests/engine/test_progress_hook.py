@@ -22,8 +22,8 @@ def test_ten_lines_where_there_is_no_terminal():
     hook.after_train(None)
     lines = output.getvalue().splitlines()
     assert len(lines) == 10
-    assert lines[0].startswith('training 2/20 loss 1.000')
-    assert lines[-1].startswith('training 20/20 loss 19.000')
+    assert lines[0].startswith('training 2/20, loss 1.000')
+    assert lines[-1].startswith('training 20/20, loss 19.000')
 
 
 def test_a_bar_on_a_terminal():
