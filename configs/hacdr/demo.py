@@ -20,13 +20,13 @@ model = dict(
         in_channels=embed_dims,
         channels=16,
         dropout_ratio=0.0,
-        loss_decode=dict(class_weight=[0.2, 1.0, 2.0, 1.0, 1.0]),
+        loss_decode=dict(class_weight=[0.1, 1.0, 3.0, 2.0, 1.0]),
     ),
 )
 train_pipeline = [
     dict(type='LoadFundusImage'),
     dict(type='LoadLesionAnnotations'),
-    dict(type='LesionCrop', crop_size=crop_size, lesion_prob=0.5),
+    dict(type='LesionCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackLesionInputs'),
