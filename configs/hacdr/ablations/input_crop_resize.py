@@ -11,7 +11,13 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackLesionInputs'),
 ]
-test_pipeline = [*field_of_view, dict(type='LoadLesionAnnotations', grid='native'), dict(type='PackLesionInputs')]
+label_and_pack = [
+    dict(type='LoadLesionAnnotations', grid='native'),
+    dict(type='PackLesionInputs', label_dtype='uint8'),
+]
+views = _base_.tta_pipeline[0]['transforms'][1]
+test_pipeline = [*field_of_view, *label_and_pack]
+tta_pipeline = [*field_of_view, dict(type='TestTimeAug', transforms=[views, *([step] for step in label_and_pack)])]
 model = dict(data_preprocessor=dict(size=scale))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
