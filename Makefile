@@ -45,8 +45,9 @@ install: $(VENV)/.installed ## create .venv and install the package into it
 demo: $(VENV)/.installed ## phantom images, a small HACDR-Net, a report: at most six minutes on two cores
 	$(BIN)/python tools/demo.py --work-dir $(DEMO_DIR)
 
+# One thread a worker: operators of several workers that all use every core wait for each other.
 test: $(VENV)/.installed-test ## install what the tests need and run them all
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed-lint ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .

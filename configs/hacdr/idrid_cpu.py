@@ -7,9 +7,7 @@ split_file = '{{ fileDirname }}/splits/idrid_train45_val9.json'
 
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(
-        embed_dims=embed_dims, depths=(1, 1, 2, 1), drop_rate=0.0, drop_path_rate=0.0, zero_init_offset=True
-    ),
+    backbone=dict(embed_dims=embed_dims, depths=(1, 1, 2, 1), drop_rate=0.0, drop_path_rate=0.0, zero_init_offset=True),
     decode_head=dict(
         in_channels=embed_dims,
         channels=16,

@@ -1,5 +1,5 @@
-# IDRiD with NALoss, which the paper claims and the released file has commented out. The counts are IDRiD's own, of the 54
-# training images at the scale of the recipe; the released file repeats DDR's.
+# IDRiD with NALoss, which the paper claims and the released file has commented out. The counts are IDRiD's own, of the
+# 54 training images at the scale of the recipe; the released file repeats DDR's.
 _base_ = './idrid.py'
 class_weight = [0.5, 0.7, 1.5, 0.7, 1.1]
 model = dict(

@@ -1,5 +1,5 @@
-# What the paper's figures show where they differ from the released code: network, enhanced input, NALoss that tells hard
-# pixels by their probability. Four times the parameters, mostly offsets of the optional branch.
+# What the paper's figures show where they differ from the released code: network, enhanced input, NALoss that tells
+# hard pixels by their probability. Four times the parameters, mostly offsets of the optional branch.
 _base_ = './ablations/input_enhance.py'
 class_weight = [0.5, 0.7, 1.5, 0.7, 1.1]
 model = dict(

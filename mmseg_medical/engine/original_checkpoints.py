@@ -46,8 +46,10 @@ def _rename(name: str) -> str:
     for pattern, replacement in _HACDR_RULES:
         match = re.search(pattern, name)
         if match:
-            text = re.sub(r'\{(\d)-(\d)\}', lambda r, m=match: str(int(m[int(r[1])]) - int(r[2])), replacement)
-            name = name[: match.start()] + text + name[match.end() :]
+            groups = [int(group) for group in match.groups()]
+            for reference, group, first in re.findall(r'(\{(\d)-(\d)\})', replacement):
+                replacement = replacement.replace(reference, str(groups[int(group) - 1] - int(first)))
+            name = name[: match.start()] + replacement + name[match.end() :]
     return name
 
 

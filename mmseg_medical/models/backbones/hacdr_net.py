@@ -121,8 +121,24 @@ class HACDRNet(BaseModule):
             zero_init_offset=zero_init_offset,
         )
         switches = PRESETS[mode] | {name: value for name, value in given.items() if value is not None}
-        self.zero_init_offset = switches.pop('zero_init_offset')
-        downsample_act = switches.pop('downsample_act')
+        self.zero_init_offset = switches['zero_init_offset']
+        attention = dict(
+            local_deformable=local_deformable,
+            strip_kernels=strip_kernels,
+            cross_deformable=cross_deformable,
+            optional_kernel=switches['optional_kernel'],
+            aggregation=aggregation,
+            gate_input=switches['gate_input'],
+            project_out=switches['project_out'],
+            spectral_gate=spectral_gate,
+            backend=deform_backend,
+        )
+        feed_forward = dict(
+            deformable=switches['ffn_deformable'],
+            act_last=switches['ffn_act_last'],
+            drop_rate=drop_rate,
+            backend=deform_backend,
+        )
 
         half = embed_dims[0] // 2
         self.stem = nn.Sequential(
@@ -137,7 +153,7 @@ class HACDRNet(BaseModule):
                 before,
                 after,
                 deform_groups=downsample_deform_groups if downsample == 'deformable' else 0,
-                act=downsample_act,
+                act=switches['downsample_act'],
                 backend=deform_backend,
             )
             for before, after in pairwise(embed_dims)
@@ -150,15 +166,9 @@ class HACDRNet(BaseModule):
                     HACDRBlock(
                         dims,
                         int(dims * ratio),
-                        drop_rate=drop_rate,
                         drop_path_rate=next(rates),
-                        strip_kernels=strip_kernels,
-                        local_deformable=local_deformable,
-                        cross_deformable=cross_deformable,
-                        aggregation=aggregation,
-                        spectral_gate=spectral_gate,
-                        backend=deform_backend,
-                        **switches,
+                        attention=attention,
+                        feed_forward=feed_forward,
                     )
                     for _ in range(depth)
                 )

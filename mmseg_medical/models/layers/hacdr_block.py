@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -65,19 +66,9 @@ class HACDRBlock(nn.Module):
     Args:
         channels: C.
         hidden_channels: of the feed-forward.
-        drop_rate: of its dropouts.
         drop_path_rate: probability that a sample skips a residual branch.
-        strip_kernels: see :class:`HeterogeneousAttention`, like all arguments not named here.
-        local_deformable: see there.
-        cross_deformable: see there.
-        optional_kernel: see there.
-        aggregation: see there.
-        gate_input: see there.
-        project_out: see there.
-        spectral_gate: see there.
-        ffn_deformable: see :class:`ConvFeedForward`.
-        ffn_act_last: see there.
-        backend: of the deformable operator.
+        attention: further arguments of :class:`HeterogeneousAttention`.
+        feed_forward: further arguments of :class:`ConvFeedForward`.
     """
 
     def __init__(
@@ -85,43 +76,15 @@ class HACDRBlock(nn.Module):
         channels: int,
         hidden_channels: int,
         *,
-        drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
-        strip_kernels: Sequence[int] = (7, 11, 21),
-        local_deformable: bool = True,
-        cross_deformable: bool = True,
-        optional_kernel: int = 0,
-        aggregation: str = 'gate',
-        gate_input: str = 'projected',
-        project_out: bool = True,
-        spectral_gate: bool = False,
-        ffn_deformable: bool = False,
-        ffn_act_last: bool = False,
-        backend: str = 'auto',
+        attention: Mapping[str, Any] | None = None,
+        feed_forward: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels)
-        self.attn = HeterogeneousAttention(
-            channels,
-            local_deformable=local_deformable,
-            strip_kernels=strip_kernels,
-            cross_deformable=cross_deformable,
-            optional_kernel=optional_kernel,
-            aggregation=aggregation,
-            gate_input=gate_input,
-            project_out=project_out,
-            spectral_gate=spectral_gate,
-            backend=backend,
-        )
+        self.attn = HeterogeneousAttention(channels, **(attention or {}))
         self.norm2 = nn.BatchNorm2d(channels)
-        self.ffn = ConvFeedForward(
-            channels,
-            hidden_channels,
-            deformable=ffn_deformable,
-            act_last=ffn_act_last,
-            drop_rate=drop_rate,
-            backend=backend,
-        )
+        self.ffn = ConvFeedForward(channels, hidden_channels, **(feed_forward or {}))
         self.layer_scale1 = nn.Parameter(torch.full((channels,), 0.01))
         self.layer_scale2 = nn.Parameter(torch.full((channels,), 0.01))
         self.drop_path = DropPath(drop_path_rate) if drop_path_rate > 0 else nn.Identity()
