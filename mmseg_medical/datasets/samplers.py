@@ -45,13 +45,14 @@ class SeededInfiniteSampler(InfiniteSampler):
     """mmengine's ``InfiniteSampler`` that hands every sample its own seed.
 
     mmengine seeds workers, so which draws a sample gets depends on how many there are. Here they follow from the
-    run's seed and the sample's place in the sequence of all ranks.
+    run's seed and the sample's place in the sequence of all ranks, which a resumed run continues.
 
     Args:
         *args: As for ``InfiniteSampler``: ``dataset``, ``shuffle``, ``seed``.
         **kwargs: The same.
     """
 
-    def __iter__(self) -> Iterator[int]:
-        for place, index in enumerate(super().__iter__()):
+    def _indices_of_rank(self) -> Iterator[int]:
+        # not in __iter__: resuming (``skip``) cuts the front off this sequence, and every index has to keep its seed
+        for place, index in enumerate(super()._indices_of_rank()):
             yield SeededIndex(index, (self.seed, place * self.world_size + self.rank))

@@ -81,6 +81,23 @@ def test_ranks_share_one_sequence():
         assert (int(index), index.seed) == (int(other), other.seed)
 
 
+def _visits(sampler, number):
+    return [(int(index), index.seed) for index, _ in zip(sampler, range(number), strict=False)]
+
+
+@pytest.mark.parametrize('skipped', [0, 1, 4, 5, 13])
+@pytest.mark.parametrize(('rank', 'world_size'), [(0, 1), (1, 2)])
+def test_resumed_run_goes_on_as_an_uninterrupted_one(skipped, rank, world_size):
+    def make():
+        sampler = SeededInfiniteSampler(range(5), seed=3)
+        sampler.rank, sampler.world_size = rank, world_size
+        return sampler
+
+    resumed = make()
+    resumed.skip(skipped)
+    assert _visits(resumed, 12) == _visits(make(), skipped + 12)[skipped:]
+
+
 def test_only_seeded_indices_seed():
     torch.manual_seed(0)
     before = torch.get_rng_state()
