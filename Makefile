@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 # where `make mmcv-ops` looks for a ready wheel before it compiles
 WHEELS ?= ../shared/wheels
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-REQUIREMENTS := $(wildcard requirements/*.txt) pyproject.toml constraints.txt
 DEMO_DIR := work_dirs/demo
 
 .DEFAULT_GOAL := help
@@ -18,7 +17,11 @@ help: ## list the targets
 # packages, and its version is pinned so that no dependency replaces it.
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python >= 3.10 is needed, $(PYTHON) is older; choose one with: make PYTHON=python3.11 ..."; exit 1; }
-	@if $(PYTHON) -c 'import torch' 2>/dev/null; then $(PYTHON) -m venv --system-site-packages $(VENV); else $(PYTHON) -m venv $(VENV); fi
+	@if $(PYTHON) -c 'import torch' 2>/dev/null; then \
+	  $(PYTHON) -c 'import torch, sys; sys.exit(tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6))' || \
+	    { echo "The torch of $(PYTHON) is older than 2.6, which is needed; update it, or choose a Python without torch."; exit 1; }; \
+	  $(PYTHON) -m venv --system-site-packages $(VENV); \
+	else $(PYTHON) -m venv $(VENV); fi
 	@touch $@
 
 $(VENV)/constraints.txt: constraints.txt $(VENV)/.created

@@ -1,7 +1,7 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
 from mmseg_medical.models.backbones import HACDRNet
-from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelMixin
+from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelDecodeHead
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
 from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss, PixelMeanCrossEntropyLoss
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, MedicalSegTTAModel
@@ -18,7 +18,7 @@ __all__ = [
     'ModulatedDeformConv2d',
     'ModulatedDeformConv2dPack',
     'MultiLabelBCELoss',
-    'MultiLabelMixin',
+    'MultiLabelDecodeHead',
     'NALoss',
     'PixelMeanCrossEntropyLoss',
 ]

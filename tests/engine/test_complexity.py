@@ -7,6 +7,7 @@ from torch import nn
 
 from mmseg_medical import apis
 from mmseg_medical.engine.complexity import measure
+from mmseg_medical.models import HACDRNet
 from mmseg_medical.models.layers import ModulatedDeformConv2dPack
 
 
@@ -76,3 +77,11 @@ def test_hacdr_net_as_published():
     # DH of stage 4: offsets 1 x 3, 256 -> 9 * 256, dense 1 x 3
     assert rows['backbone.stages.3.0.attn.branches.cross.0'].macs == 3 * 256 * (9 * 256 + 256) * 30 * 45
     assert rows['decode_head.conv_seg'].macs == 32 * 5 * 240 * 360
+
+
+def test_layers_that_go_through_fourier_space():
+    net = HACDRNet(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(1, 1, 1, 1), spectral_gate=True)
+    whole, *_ = measure(net, (64, 64))
+    plain, *_ = measure(HACDRNet(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(1, 1, 1, 1)), (64, 64))
+    assert whole.parameters - plain.parameters == 4 * 2 * 2 * 2 * (8 + 8)
+    assert whole.macs >= plain.macs

@@ -1,8 +1,10 @@
 """Every switch of HACDR-Net does what it says, and the published traps stay closed."""
 
+import inspect
+
 import pytest
 import torch
-from mmcv.cnn import build_conv_layer
+from mmcv.cnn import ConvModule, build_conv_layer
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -92,6 +94,12 @@ def test_stem_takes_the_channels_it_is_given():
     assert build(in_channels=1)(torch.randn(2, 1, 32, 32))[0].shape == (2, 8, 8, 8)
 
 
+def test_defaults_cannot_be_changed():
+    for cls in (HACDRNet, HACDRHead, HeterogeneousAttention):
+        defaults = [p.default for p in inspect.signature(cls).parameters.values()]
+        assert not any(isinstance(default, (list, dict, set)) for default in defaults)
+
+
 def test_initialisation_happens_before_a_pretrained_checkpoint(tmp_path):
     source = build()
     torch.save({'state_dict': source.state_dict()}, tmp_path / 'weights.pth')
@@ -143,6 +151,8 @@ def test_config_name_of_mmcv_finds_ours():
     init_default_scope('mmseg_medical')
     layer = build_conv_layer(dict(type='DCNv2', deform_groups=2), 4, 6, 3, padding=1)
     assert isinstance(layer, ModulatedDeformConv2dPack)
+    module = ConvModule(4, 6, 3, padding=1, conv_cfg=dict(type='DCNv2'), norm_cfg=dict(type='BN'))
+    assert module(torch.randn(2, 4, 9, 7)).shape == (2, 6, 9, 7)
 
 
 @pytest.mark.skipif('mmcv' not in available_backends(), reason='mmcv has no compiled operators here')

@@ -69,11 +69,11 @@ def test_predictions_return_to_the_native_grid():
     assert torch.equal(out.pred_sem_seg.data[0], out.seg_logits.data.argmax(0))
 
 
-@pytest.mark.parametrize(('direction', 'axis'), [('horizontal', 2), ('vertical', 1)])
-def test_flips_are_undone(direction, axis):
+@pytest.mark.parametrize(('direction', 'axes'), [('horizontal', (2,)), ('vertical', (1,)), ('diagonal', (1, 2))])
+def test_flips_are_undone(direction, axes):
     logits = torch.randn(1, 5, 8, 12)
     (out,) = build().postprocess_result(logits, [sample(ori_shape=(8, 12), flip=True, flip_direction=direction)])
-    assert torch.equal(out.seg_logits.data, logits[0].flip(axis))
+    assert torch.equal(out.seg_logits.data, logits[0].flip(axes))
 
 
 def test_padding_is_removed():
@@ -94,6 +94,12 @@ def test_crops_are_put_back_with_background_around(multi_label):
     assert torch.isfinite(out.seg_logits.data).all()
     lesions = model.activate(out.seg_logits.data)[0 if multi_label else 1 :]
     assert lesions[:, outside].max() < 1e-12
+
+
+def test_one_channel_is_background_outside_the_crop():
+    model = build(head=dict(num_classes=2, out_channels=1, threshold=0.3))
+    (out,) = model.postprocess_result(torch.full((1, 1, 4, 6), 3.0), [sample(ori_shape=(9, 11), crop_box=(2, 3, 6, 9))])
+    assert out.pred_sem_seg.data.sum() == 4 * 6
 
 
 def test_plain_tensors_are_predicted_too():

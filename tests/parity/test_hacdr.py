@@ -1,6 +1,29 @@
-"""Acceptance facts and golden values of HACDR-Net's specification, sections 1, 3, 5 and 9."""
+"""Acceptance facts and golden values of HACDR-Net's specification, sections 1, 3, 5 and 9.
 
+The traps of its section 8 are closed by these tests:
+
+1. optional branch never built, fractional padding: models/test_hacdr_net.py::test_optional_branch_keeps_the_size
+2. offsets overwritten, initialisation skipped: test_initial_distributions, test_zero_initial_offsets,
+   models/test_hacdr_net.py::test_initialisation_happens_before_a_pretrained_checkpoint
+3. loss bound to CUDA: models/test_losses.py::test_nothing_of_it_is_stored_or_bound_to_a_device
+4. loss name that is not trained on: models/test_losses.py::test_na_loss_arguments
+5. mean over nothing: test_na_loss_of_nothing_is_zero_and_differentiable
+6. fixed ignore value, ignored arguments: models/test_losses.py::test_the_ignore_label_is_the_one_given,
+   test_without_noise_and_mining_it_is_cross_entropy
+7. counts of another data set: test_na_loss_counts_of_idrid_are_its_own,
+   models/test_losses.py::test_counts_come_from_a_file
+8. stem ignores in_channels, mutable defaults: models/test_hacdr_net.py::test_stem_takes_the_channels_it_is_given,
+   test_defaults_cannot_be_changed
+9. names that lie: the layers are called what they are; test_parameters_of_the_backbone names them
+10. one name registered twice, one folder for two splits: datasets/test_leakage.py, datasets/test_merged_layout.py
+11. background in the mean, classes dropped silently: evaluation/metrics
+12. cat_max_ratio that never succeeds: datasets/transforms (LesionCrop)
+13. DDR's oddly named folder: datasets/test_fundus_lesions.py
+"""
+
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -264,6 +287,14 @@ def test_cross_entropy_of_the_hand_example(golden_model):
 def test_na_loss_of_the_hand_example(noise, options, expected):
     logits, target = hand_example()
     assert FixedNoise(noise, **options)(logits, target).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_na_loss_counts_of_idrid_are_its_own():
+    (_, loss) = Config.fromfile('configs/hacdr/idrid_naloss.py').model.decode_head.loss_decode
+    counts = json.loads(Path(loss.class_counts).read_text())
+    assert counts['scale'] == [1440, 960]
+    assert counts['counts'] != COUNTS
+    assert torch.allclose(NALoss(loss.class_counts).rates.double(), noise_rates(counts['counts']), atol=1e-7)
 
 
 def test_na_loss_without_class_weights():

@@ -10,7 +10,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.utils import resize
 from torch import Tensor, nn
 
-from mmseg_medical.models.decode_heads.multi_label import MultiLabelMixin
+from mmseg_medical.models.decode_heads.multi_label_head import MultiLabelDecodeHead
 from mmseg_medical.registry import MODELS
 
 
@@ -29,7 +29,7 @@ class DoubleConv(nn.Sequential):
 
 
 @MODELS.register_module()
-class HACDRHead(MultiLabelMixin):
+class HACDRHead(MultiLabelDecodeHead):
     """U-Net decoder: each step resizes the deeper map to the skip's size and fuses both.
 
     The defaults are the published configuration: 1,034,981 parameters for four stages and five classes.

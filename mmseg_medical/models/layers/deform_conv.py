@@ -54,6 +54,9 @@ class ModulatedDeformConv2d(nn.Module):
         self.groups = groups
         self.deform_groups = deform_groups
         self.backend = backend
+        # mmcv's ConvModule asks every convolution for these two.
+        self.transposed = False
+        self.output_padding = (0, 0)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *self.kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()

@@ -67,7 +67,9 @@ class SpectralGate(nn.Module):
         """Both arguments and the result have shape (N, C, H, W)."""
         size, dtype = local.shape[2:], local.dtype
         compute = torch.promote_types(dtype, torch.float32)
-        with torch.autocast(local.device.type, enabled=False):
+        # autocast does not know the meta device, on which operations are counted
+        autocast_device = 'cpu' if local.is_meta else local.device.type
+        with torch.autocast(autocast_device, enabled=False):
             local_spectrum = self.local_mlp(torch.fft.rfft2(local.to(compute), norm='ortho'))
             branch_spectrum = self.branch_mlp(torch.fft.rfft2(branches.to(compute), norm='ortho'))
             gated = torch.fft.irfft2(local_spectrum * branch_spectrum, s=tuple(size), norm='ortho')

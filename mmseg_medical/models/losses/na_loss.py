@@ -147,7 +147,7 @@ class NALoss(nn.Module):
 
     def __init__(
         self,
-        class_counts: Sequence[float] | str | None = None,
+        class_counts: Sequence[float] | str | Path | None = None,
         *,
         rates: Sequence[float] | None = None,
         sigma: float = 4.0,
@@ -167,7 +167,7 @@ class NALoss(nn.Module):
             raise ValueError(f"score={score!r} is unknown; choose 'logit' or 'softmax'")
         if not loss_name.startswith('loss_'):
             raise ValueError(f"loss_name={loss_name!r} must start with 'loss_', or it is logged but not trained on")
-        if isinstance(class_counts, str):
+        if isinstance(class_counts, (str, Path)):
             class_counts = read_class_counts(class_counts)
         strengths = torch.tensor(rates, dtype=torch.float64) if class_counts is None else noise_rates(class_counts)
         self.rates: Tensor
@@ -227,7 +227,7 @@ class NALoss(nn.Module):
         )
 
 
-def read_class_counts(path: str) -> list[float]:
+def read_class_counts(path: str | Path) -> list[float]:
     """Pixel counts from the JSON of ``tools/analysis_tools/class_statistics.py``.
 
     Raises:
@@ -237,6 +237,6 @@ def read_class_counts(path: str) -> list[float]:
         return json.loads(Path(path).read_text())['counts']
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f'class_counts={path!r} is no class statistics file ({type(error).__name__}: {error}); write one with '
+            f'class_counts={str(path)!r} is no class statistics file ({type(error).__name__}: {error}); write one with '
             f'tools/analysis_tools/class_statistics.py CONFIG --out {path}'
         ) from error

@@ -16,6 +16,7 @@ from mmseg_medical.registry import MODELS
 
 # A logit far below any a network gives: probability 1e-13, still finite in sums and means.
 IMPOSSIBLE_LOGIT = -30.0
+FLIPPED_AXES = {'horizontal': (2,), 'vertical': (1,), 'diagonal': (1, 2)}
 
 
 @MODELS.register_module()
@@ -94,7 +95,7 @@ class MedicalEncoderDecoder(EncoderDecoder):
         left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
         logits = logits[:, top : logits.shape[1] - bottom, left : logits.shape[2] - right]
         if meta.get('flip'):
-            logits = logits.flip(dims=(2,) if meta['flip_direction'] == 'horizontal' else (1,))
+            logits = logits.flip(dims=FLIPPED_AXES[meta['flip_direction']])
         native = tuple(meta.get('ori_shape', logits.shape[1:]))[:2]
         box = meta.get('crop_box')
         inner = native if box is None else (box[2] - box[0], box[3] - box[1])
@@ -103,7 +104,7 @@ class MedicalEncoderDecoder(EncoderDecoder):
         if box is None or inner == native:
             return logits
         canvas = logits.new_full((logits.shape[0], *native), IMPOSSIBLE_LOGIT)
-        if not self.multi_label:
+        if not self.multi_label and len(canvas) > 1:
             canvas[0] = 0
         canvas[:, box[0] : box[2], box[1] : box[3]] = logits
         return canvas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from mmseg_medical.ops.deform_conv import mmcv_backend, torch_backend
@@ -48,7 +49,7 @@ def modulated_deform_conv2d(
         groups: blocks of channels that are convolved apart.
         deform_groups: G; group g displaces channels ``[g * C / G, (g + 1) * C / G)``.
         backend: ``'torch'`` (any device and dtype), ``'mmcv'`` (needs mmcv's compiled operators) or ``'auto'``:
-            mmcv on CUDA where it is compiled, else torch.
+            mmcv on CUDA where it is compiled and knows the dtype (not bfloat16), else torch.
 
     Returns:
         Tensor of shape (N, C_out, H_out, W_out), dtype of ``input``.
@@ -61,6 +62,7 @@ def modulated_deform_conv2d(
     if backend not in BACKENDS:
         raise ValueError(f'backend={backend!r} is unknown; choose one of {", ".join(BACKENDS)}')
     if backend == 'auto':
-        backend = 'mmcv' if input.is_cuda and mmcv_backend.available() else 'torch'
+        fits = input.is_cuda and input.dtype != torch.bfloat16
+        backend = 'mmcv' if fits and mmcv_backend.available() else 'torch'
     implementation = mmcv_backend if backend == 'mmcv' else torch_backend
     return implementation.modulated_deform_conv2d(input, offset, mask, weight, bias, geometry)

@@ -7,8 +7,8 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 
-class MultiLabelMixin(BaseDecodeHead):
-    """Lets a head learn one sigmoid channel a class where ``multi_label`` is True.
+class MultiLabelDecodeHead(BaseDecodeHead):
+    """Base of heads that learn one sigmoid channel a class where ``multi_label`` is True.
 
     Targets are then (N, C, H, W) masks of 0, 1 and ``ignore_index`` instead of (N, 1, H, W) labels, and the losses are
     given both as they are. With ``multi_label=False`` nothing changes.
