@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ from mmseg_medical.datasets.image_io import image_size, read_bytes
 from mmseg_medical.datasets.lesions import LESIONS, labels_to_bits
 from mmseg_medical.datasets.mask_io import read_binary_mask, read_label_map
 from mmseg_medical.datasets.run_lengths import RunLengths
+from mmseg_medical.files import atomic_write
 
 _FORMAT = 1  # raise it whenever the rule for lesion pixels or the stored form changes
 
@@ -117,17 +116,9 @@ def _read(path: Path) -> RunLengths | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    # a temporary file and a rename: other workers see the whole entry or none
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix='.tmp')
-        try:
-            with os.fdopen(handle, 'wb') as file:
-                file.write(data)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with atomic_write(path, 'wb') as file:  # other workers may be reading and writing the same entry
+            file.write(data)
     except OSError as error:
         warnings.warn(
             f'Labels are not cached because {path.parent} cannot be written ({error.strerror}): every sample decodes '

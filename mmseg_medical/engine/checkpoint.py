@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from torch import Tensor, nn
 
 from mmseg_medical.errors import CheckpointError
 
-PARTIAL_SUFFIX = '.partial'
 _LISTED = 8
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
@@ -31,9 +28,8 @@ def _history_statistic(owner: type, name: str) -> Any:
 
 def _trusted_globals() -> list[Any]:
     """What the training state of mmengine is made of besides tensors and plain Python values."""
-    core = np._core if hasattr(np, '_core') else np.core
     dtypes = [type(np.dtype(name)) for name in ('bool', 'u1', 'i4', 'i8', 'f4', 'f8')]
-    arrays = [np.ndarray, np.dtype, *dtypes, core.multiarray._reconstruct, core.multiarray.scalar]
+    arrays = [np.ndarray, np.dtype, *dtypes, np._core.multiarray._reconstruct, np._core.multiarray.scalar]
     return [HistoryBuffer, (_history_statistic, 'builtins.getattr'), *arrays]
 
 
@@ -66,7 +62,8 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', trusted: bool =
             raise CheckpointError(f'{path} is not a checkpoint: it cannot be read by torch.load') from error
         raise CheckpointError(
             f'checkpoint {path} holds a Python object ({blocked[1]}) that could run code when read. If you trust its '
-            f'origin, rewrite it once: torch.save(torch.load(src, weights_only=False)["state_dict"], dst)'
+            f'origin, rewrite it once: tools/model_converters/from_original.py --trust for a checkpoint of an original '
+            f'repository, else torch.save(torch.load(src, weights_only=False)["state_dict"], dst)'
         ) from error
     except (RuntimeError, EOFError, KeyError, ValueError) as error:
         raise CheckpointError(
@@ -151,7 +148,8 @@ def find_resumable(work_dir: str | Path) -> Path:
     work_dir = Path(work_dir)
     pointer = work_dir / 'last_checkpoint'
     if pointer.is_file() and (pointed := pointer.read_text().strip()):
-        for candidate in (Path(pointed), work_dir / Path(pointed).name):
+        # the folder given comes first: of a copied work dir the pointer still names the original
+        for candidate in (work_dir / Path(pointed).name, Path(pointed)):
             if candidate.is_file():
                 return candidate
     steps: list[tuple[int, Path]] = []
@@ -164,16 +162,3 @@ def find_resumable(work_dir: str | Path) -> Path:
             f'--resume PATH'
         )
     return max(steps)[1]
-
-
-def commit_file(temporary: Path, target: Path) -> None:
-    """Put a finished file under its name in one step, so that a crash leaves the old or the new one, never a part."""
-    with temporary.open('rb+') as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    with suppress(OSError):  # a folder cannot be opened on Windows nor synchronised on some network file systems
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

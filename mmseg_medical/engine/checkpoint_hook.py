@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.hooks import CheckpointHook as _CheckpointHook
 
-from mmseg_medical.engine.checkpoint import PARTIAL_SUFFIX
+from mmseg_medical.files import PARTIAL_SUFFIX
 from mmseg_medical.registry import HOOKS
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mmseg_medical.engine.checkpoint import PARTIAL_SUFFIX, commit_file, read_checkpoint
+from mmseg_medical.engine.checkpoint import read_checkpoint
 from mmseg_medical.errors import CheckpointError
+from mmseg_medical.files import atomic_path
 
 _GATE = r'\.attn\.spatial_gating_unit\.'
 
@@ -103,12 +104,6 @@ def convert(system: str, src: str | Path, dst: str | Path, trusted: bool = False
         translated = TRANSLATIONS[system](weights)
     except CheckpointError as error:
         raise CheckpointError(f'{src}: {error}') from error
-    dst = Path(dst)
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    partial = dst.with_name(dst.name + PARTIAL_SUFFIX)
-    try:
+    with atomic_path(dst, durable=True) as partial:
         torch.save({'state_dict': translated, 'meta': {'converted_from': str(src), 'system': system}}, partial)
-        commit_file(partial, dst)
-    finally:
-        partial.unlink(missing_ok=True)
     return len(translated)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from mmengine.hooks import Hook
 
+from mmseg_medical.files import atomic_write
 from mmseg_medical.registry import HOOKS
 
 
@@ -42,10 +43,6 @@ class PredictionHook(Hook):
                 self._write(f'{case}_{name}.png', (mask > 0).astype(np.uint8) * 255)
 
     def _write(self, name: str, picture: np.ndarray) -> None:
-        self.out_dir.mkdir(parents=True, exist_ok=True)
-        temporary = self.out_dir / f'.{name}.partial'
-        try:
-            temporary.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
-            temporary.replace(self.out_dir / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # ranks may write the same image at the same time: the sampler repeats one to fill up the last batch
+        with atomic_write(self.out_dir / name, 'wb') as file:
+            file.write(cv2.imencode('.png', picture)[1].tobytes())

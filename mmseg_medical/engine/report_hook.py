@@ -21,9 +21,9 @@ from PIL import Image
 from mmseg_medical import __version__
 from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.datasets.image_io import choose_reduction, decode_image, image_size, read_bytes
-from mmseg_medical.evaluation.files import atomic_write
 from mmseg_medical.evaluation.metrics import MedicalSegMetric
 from mmseg_medical.evaluation.summary import SegSummary
+from mmseg_medical.files import atomic_write
 from mmseg_medical.registry import HOOKS
 from mmseg_medical.visualization.curves import precision_recall_figure, read_scalars, training_figures
 from mmseg_medical.visualization.overlay import shrink_image, side_by_side

@@ -13,10 +13,11 @@ from mmengine.runner import Runner as _Runner
 from torch import nn
 
 from mmseg_medical.datasets.errors import DataError
-from mmseg_medical.engine.checkpoint import PARTIAL_SUFFIX, commit_file, load_matching, load_strict, read_checkpoint
+from mmseg_medical.engine.checkpoint import load_matching, load_strict, read_checkpoint
 from mmseg_medical.engine.checks import check_classes, check_splits
 from mmseg_medical.engine.cpu import use_all_cpus
 from mmseg_medical.engine.distributed import init_cpu_process_group
+from mmseg_medical.files import atomic_path
 from mmseg_medical.registry import DATASETS
 
 
@@ -129,13 +130,11 @@ class Runner(_Runner):
             return
         if not is_main_process():
             return
-        temporary = Path(out_dir, f'.{filename}{PARTIAL_SUFFIX}')
+        target = Path(out_dir, filename)
         try:
-            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
-            commit_file(temporary, Path(out_dir, filename))
+            with atomic_path(target, durable=True) as temporary:
+                super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
         except OSError as error:
             raise OSError(
-                error.errno, f'checkpoint {Path(out_dir, filename)} was not written, earlier ones are kept: {error}'
+                error.errno, f'checkpoint {target} was not written, earlier ones are kept: {error}'
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)

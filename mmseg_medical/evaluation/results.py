@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_medical.evaluation.files import atomic_write
 from mmseg_medical.evaluation.functional.overlap import SCORES
 from mmseg_medical.evaluation.summary import SegSummary
+from mmseg_medical.files import atomic_write
 
 METRICS_FILE = 'metrics.json'
 CASES_FILE = 'per_image.csv'

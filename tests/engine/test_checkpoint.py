@@ -10,7 +10,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
-from mmseg_medical.engine.checkpoint import commit_file, find_resumable, load_matching, load_strict, read_checkpoint
+from mmseg_medical.engine.checkpoint import find_resumable, load_matching, load_strict, read_checkpoint
 from mmseg_medical.errors import CheckpointError
 
 
@@ -156,9 +156,17 @@ def test_find_resumable_follows_the_pointer_then_the_highest_step(tmp_path):
     assert find_resumable(tmp_path).name == 'iter_10.pth'
 
 
-def test_commit_replaces_in_one_step(tmp_path):
-    (tmp_path / 'a').write_text('old')
-    (tmp_path / 'b').write_text('new')
-    commit_file(tmp_path / 'b', tmp_path / 'a')
-    assert (tmp_path / 'a').read_text() == 'new'
-    assert not (tmp_path / 'b').exists()
+def test_a_copied_work_dir_resumes_itself(tmp_path):
+    original, copy = tmp_path / 'original', tmp_path / 'copy'
+    for folder in (original, copy):
+        folder.mkdir()
+        save(folder / 'iter_2.pth')
+        (folder / 'last_checkpoint').write_text(str(original / 'iter_2.pth'))
+    assert find_resumable(copy) == copy / 'iter_2.pth'
+    (copy / 'iter_2.pth').unlink()
+    assert find_resumable(copy) == original / 'iter_2.pth'
+
+
+def test_the_way_out_of_an_untrusted_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r'from_original\.py --trust'):
+        read_checkpoint(save(tmp_path / 'a.pth', surprise=Evil()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -49,3 +50,19 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
             runner(('a', 'b')), 0, outputs=[sample(torch.zeros(1, 2, 2), case_id='x')]
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_ranks_may_write_the_same_image_at_once(tmp_path, monkeypatch):
+    """The sampler repeats an image to fill up the ranks: while one writes it, the other starts and ends."""
+    replace, inner = Path.replace, []
+    first = sample(torch.ones(1, 2, 2, dtype=torch.int64), case_id='x')
+
+    def late(self, target):
+        if not inner:
+            inner.append(True)
+            PredictionHook(str(tmp_path)).after_test_iter(runner(('a', 'b')), 0, outputs=[first])
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, 'replace', late)
+    PredictionHook(str(tmp_path)).after_test_iter(runner(('a', 'b')), 0, outputs=[first])
+    assert [path.name for path in tmp_path.iterdir()] == ['x.png']
