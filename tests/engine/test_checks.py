@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from torch import nn
 
-from mmseg_medical.engine.checks import check_classes, check_work_dir
+from mmseg_medical.datasets import DataError
+from mmseg_medical.engine.checks import check_classes, check_splits, check_work_dir
 from mmseg_medical.errors import ConfigError
 
 
@@ -64,3 +66,41 @@ def test_work_dir_without_permission(tmp_path, monkeypatch):
     monkeypatch.setattr('tempfile.TemporaryFile', refuse)
     with pytest.raises(ConfigError, match='Permission denied'):
         check_work_dir(tmp_path)
+
+
+class Listed:
+    def __init__(self, *names: str) -> None:
+        self.entries = [{'case_id': name, 'img_path': f'{name}.jpg'} for name in names]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def get_data_info(self, index: int) -> dict:
+        return self.entries[index]
+
+
+def splits(**names: str) -> dict[str, Any]:
+    return {split: Listed(*letters) for split, letters in names.items()}
+
+
+@pytest.mark.parametrize(
+    'datasets',
+    [{}, splits(train='ab'), splits(train='ab', val='c', test='de'), splits(train='ab', val='cd', test='dc')],
+)
+def test_splits_that_pass(datasets):
+    check_splits(datasets)
+
+
+@pytest.mark.parametrize(
+    ('datasets', 'shared'),
+    [
+        (splits(train='ab', val='b'), 'b'),
+        (splits(train='ab', val='c', test='a'), 'a'),
+        (splits(train='ab', val='ab'), 'a, b'),
+        (splits(train='ab', val='cd', test='de'), 'd'),
+        (splits(val='c', test='cd'), 'c'),
+    ],
+)
+def test_splits_that_share_images(datasets, shared):
+    with pytest.raises(DataError, match=f'^case_id {shared}: expected to be in one split only'):
+        check_splits(datasets)

@@ -18,6 +18,8 @@ class CountedRandomCrop(RandomCrop):
     of a window is background, so all ten tries are made, and they take longer than loading the image. A histogram
     gives the same counts. The last window is kept whatever it holds.
 
+    Added keys: ``random_crop``: the window (y0, x0, y1, x1) in pixels of the image it was cut from.
+
     Args:
         crop_size (int or tuple[int, int]): Height and width.
         cat_max_ratio (float): Largest share of one class in a window that is not drawn again.
@@ -35,6 +37,16 @@ class CountedRandomCrop(RandomCrop):
                     break
                 window = self._draw_window(shape)
         return window
+
+    def transform(self, results: dict) -> dict:
+        """Cut the image and its maps."""
+        height, width = results['img'].shape[:2]
+        y0, y1, x0, x1 = self.crop_bbox(results)
+        for key in ('img', *results.get('seg_fields', [])):
+            results[key] = self.crop(results[key], (y0, y1, x0, x1))
+        results['img_shape'] = results['img'].shape[:2]
+        results['random_crop'] = (y0, x0, min(y1, height), min(x1, width))
+        return results
 
     def _draw_window(self, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         y0, x0 = (

@@ -25,6 +25,7 @@ META_KEYS = (
     'resize_ratio',
     'decode_reduction',
     'lesion_crop',
+    'random_crop',
 )
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmseg.datasets.transforms import RandomCrop
 
-from mmseg_medical.datasets.transforms import CountedRandomCrop
+from mmseg_medical.datasets.transforms import CountedRandomCrop, PackLesionInputs
 
 
 @settings(max_examples=60, deadline=None)
@@ -30,6 +30,10 @@ def test_same_windows_as_mmseg(seed, shape, ratio, channels):
     np.testing.assert_array_equal(found[0]['img'], found[1]['img'])
     np.testing.assert_array_equal(found[0]['gt_seg_map'], found[1]['gt_seg_map'])
     assert found[0]['img_shape'] == found[1]['img_shape']
+    y0, x0, y1, x1 = found[1]['random_crop']
+    assert (y1 - y0, x1 - x0) == found[1]['img_shape']
+    np.testing.assert_array_equal(sample['img'][y0:y1, x0:x1], found[1]['img'])
+    assert {*found[0], 'random_crop'} == {*found[1]}
 
 
 @pytest.mark.parametrize('value', [0, 255])
@@ -37,3 +41,10 @@ def test_window_of_one_value(value):
     label = np.full((20, 20), value, np.uint8)
     sample = dict(img=np.zeros((20, 20, 3), np.uint8), gt_seg_map=label, seg_fields=['gt_seg_map'])
     assert CountedRandomCrop((5, 7), 0.75)(sample)['gt_seg_map'].shape == (5, 7)
+
+
+def test_window_reaches_the_packed_sample():
+    sample = dict(img=np.zeros((20, 30, 3), np.uint8), gt_seg_map=np.zeros((20, 30), np.uint8))
+    sample['seg_fields'] = ['gt_seg_map']
+    packed = PackLesionInputs()(CountedRandomCrop((20, 30))(sample))
+    assert packed['data_samples'].random_crop == (0, 0, 20, 30)
