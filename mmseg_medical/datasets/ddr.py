@@ -37,16 +37,20 @@ class DDRDataset(FundusLesionDataset):
     def _top(self, root: Path) -> Path:
         return root / 'lesion_segmentation' if (root / 'lesion_segmentation').is_dir() else root
 
-    def _is_official(self, root: Path) -> bool:
+    def is_official(self, root: Path) -> bool:
+        """Whether any part has an ``image`` folder."""
         return any((self._top(root) / part / 'image').is_dir() for part in _PARTS)
 
-    def _image_folder(self, root: Path, part: str) -> Path:
+    def image_folder(self, root: Path, part: str) -> Path:
+        """``<part>/image``."""
         return self._top(root) / part / 'image'
 
-    def _mask_folder(self, root: Path, part: str, lesion: str) -> Path:
+    def mask_folder(self, root: Path, part: str, lesion: str) -> Path:
+        """``<part>/label/<lesion>``, and what the validation part calls it."""
         folder = self._top(root) / part
         official = folder / label_folder_name(part)
         return (official if official.is_dir() else folder / 'label') / lesion  # some copies have put the name right
 
-    def _case_of_mask(self, stem: str, lesion: str) -> str | None:
+    def case_of_mask(self, stem: str, lesion: str) -> str | None:
+        """The masks are named like their images."""
         return stem

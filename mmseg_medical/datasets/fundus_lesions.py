@@ -147,16 +147,19 @@ class FundusLesionDataset(BaseDataset):
 
     # -- where things are in the official tree; sub-classes fill these in
 
-    def _is_official(self, root: Path) -> bool:
+    def is_official(self, root: Path) -> bool:
+        """Whether the data root holds the official tree."""
         raise NotImplementedError
 
-    def _image_folder(self, root: Path, part: str) -> Path:
+    def image_folder(self, root: Path, part: str) -> Path:
+        """Folder of the photographs of a part."""
         raise NotImplementedError
 
-    def _mask_folder(self, root: Path, part: str, lesion: str) -> Path:
+    def mask_folder(self, root: Path, part: str, lesion: str) -> Path:
+        """Folder of a part's masks of one lesion (EX, MA, SE, HE)."""
         raise NotImplementedError
 
-    def _case_of_mask(self, stem: str, lesion: str) -> str | None:
+    def case_of_mask(self, stem: str, lesion: str) -> str | None:
         """Case that a mask file belongs to, None if the file is not named like a mask of this lesion."""
         raise NotImplementedError
 
@@ -220,7 +223,7 @@ class FundusLesionDataset(BaseDataset):
     def _find_layout(self, root: Path) -> str:
         if self.layout != 'auto':
             return self.layout
-        official, merged = self._is_official(root), (root / 'img_dir').is_dir() and (root / 'ann_dir').is_dir()
+        official, merged = self.is_official(root), (root / 'img_dir').is_dir() and (root / 'ann_dir').is_dir()
         if official != merged:
             return 'official' if official else 'merged'
         raise data_error(
@@ -231,7 +234,7 @@ class FundusLesionDataset(BaseDataset):
         )
 
     def _read_official(self, root: Path, part: str) -> list[dict]:
-        images = _files_by_stem(self._image_folder(root, part), IMAGE_SUFFIXES)
+        images = _files_by_stem(self.image_folder(root, part), IMAGE_SUFFIXES)
         masks = {lesion: self._read_masks(root, part, lesion, images) for lesion in LESIONS}
         if self.STORES_EMPTY_MASKS:
             self._warn_of_gaps(part, images, masks)
@@ -259,13 +262,13 @@ class FundusLesionDataset(BaseDataset):
 
     def _read_masks(self, root: Path, part: str, lesion: str, images: dict[str, Path]) -> dict[str, Path]:
         masks: dict[str, Path] = {}
-        for stem, path in _files_by_stem(self._mask_folder(root, part, lesion), MASK_SUFFIXES).items():
-            case = self._case_of_mask(stem, lesion)
+        for stem, path in _files_by_stem(self.mask_folder(root, part, lesion), MASK_SUFFIXES).items():
+            case = self.case_of_mask(stem, lesion)
             if case not in images:
                 # a mask under a wrong name would silently count as an absent lesion
                 raise data_error(
                     path,
-                    expected=f'the name of a {lesion} mask whose image is in {self._image_folder(root, part)}',
+                    expected=f'the name of a {lesion} mask whose image is in {self.image_folder(root, part)}',
                     found=f'no image {case or stem}',
                     remedy='Rename or remove the mask, or complete the images.',
                 )

@@ -36,14 +36,18 @@ class IDRiDDataset(FundusLesionDataset):
     def _top(self, root: Path) -> Path:
         return root if (root / IMAGES).is_dir() else root / 'A. Segmentation'
 
-    def _is_official(self, root: Path) -> bool:
+    def is_official(self, root: Path) -> bool:
+        """Whether there are ``1. Original Images``."""
         return (self._top(root) / IMAGES).is_dir()
 
-    def _image_folder(self, root: Path, part: str) -> Path:
+    def image_folder(self, root: Path, part: str) -> Path:
+        """``1. Original Images/<part>``."""
         return self._top(root) / IMAGES / PARTS[part]
 
-    def _mask_folder(self, root: Path, part: str, lesion: str) -> Path:
+    def mask_folder(self, root: Path, part: str, lesion: str) -> Path:
+        """``2. All Segmentation Groundtruths/<part>/<lesion>``."""
         return self._top(root) / MASKS / PARTS[part] / MASK_FOLDERS[lesion]
 
-    def _case_of_mask(self, stem: str, lesion: str) -> str | None:
+    def case_of_mask(self, stem: str, lesion: str) -> str | None:
+        """``IDRiD_01`` of ``IDRiD_01_EX``."""
         return stem.removesuffix(f'_{lesion}') if stem.endswith(f'_{lesion}') else None
