@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from torch import nn
 
-from mmseg_medical.errors import ConfigError
+from mmseg_medical.errors import ConfigError, did_you_mean
+from mmseg_medical.evaluation.metrics import MedicalSegMetric
 
 
 def check_work_dir(work_dir: str | Path) -> Path:
@@ -60,6 +63,40 @@ def _heads(network: nn.Module) -> list[tuple[str, Any]]:
         heads = {f'{name}.{i}': one for i, one in enumerate(head)} if isinstance(head, nn.ModuleList) else {name: head}
         found += [(key, one) for key, one in heads.items() if hasattr(one, 'num_classes')]
     return found
+
+
+def check_monitored(hooks: Iterable[Any], metrics: Iterable[Any]) -> None:
+    """Make sure that validation yields the number by which the best checkpoint is kept or training is stopped.
+
+    Args:
+        hooks: Hooks of the runner.
+        metrics: Metrics of the validation; where one is not :class:`MedicalSegMetric`, its names are not known.
+
+    Raises:
+        ConfigError: ``save_best`` or ``monitor`` names no logged number, which mmengine finds out at the first
+            validation (or, stopping early, never).
+    """
+    known: list[str] = []
+    metrics = list(metrics)
+    for metric in metrics:
+        if not isinstance(metric, MedicalSegMetric):
+            return
+        known += metric.logged_names()
+    wanted = {}
+    for hook in hooks:
+        if isinstance(hook, CheckpointHook) and hook.save_best is not None:
+            wanted.update(dict.fromkeys(hook.key_indicators, 'save_best of the CheckpointHook'))
+        elif isinstance(hook, EarlyStoppingHook):
+            wanted[hook.monitor] = 'monitor of the EarlyStoppingHook'
+    for key, place in wanted.items():
+        if key in known or key == 'auto':
+            continue
+        without_curves = 'AUPR' in key and not any(metric.aupr for metric in metrics)
+        remedy = (
+            ' Set aupr=True in val_evaluator, or take another number.' if without_curves else did_you_mean(key, known)
+        )
+        means = ', '.join(name for name in known if '.' not in name)
+        raise ConfigError(f'{place} is {key!r}, a number that the validation does not yield.{remedy} It has {means}')
 
 
 def check_splits(datasets: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.engine.checkpoint import load_matching, load_strict, read_checkpoint
-from mmseg_medical.engine.checks import check_classes, check_splits
+from mmseg_medical.engine.checks import check_classes, check_monitored, check_splits
 from mmseg_medical.engine.cpu import use_all_cpus
 from mmseg_medical.engine.distributed import init_cpu_process_group
 from mmseg_medical.files import atomic_path
@@ -50,6 +50,14 @@ class Runner(_Runner):
                 'find_unused_parameters': self.cfg.get('find_unused_parameters', False),
             }
             model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
+            sync_bn = self.cfg.pop(
+                'sync_bn', None
+            )  # for the wrapping only: the saved config is also for other machines
+            try:
+                return super().wrap_model(model_wrapper_cfg, model)
+            finally:
+                if sync_bn is not None:
+                    self.cfg.sync_bn = sync_bn
         return super().wrap_model(model_wrapper_cfg, model)
 
     def train(self) -> nn.Module:
@@ -57,6 +65,7 @@ class Runner(_Runner):
         datasets = {'train': self.train_loop.dataloader.dataset}
         if self._val_loop is not None:
             datasets['val'] = self.val_loop.dataloader.dataset
+            check_monitored(self.hooks, self.val_loop.evaluator.metrics)
         if isinstance(self._test_dataloader, dict) and self._test_dataloader != self._val_dataloader:
             with suppress(DataError, FileNotFoundError):  # the test data need not be here yet
                 datasets['test'] = DATASETS.build(self._test_dataloader['dataset'])

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 
 from mmseg_medical.evaluation.functional.overlap import SCORES
-from mmseg_medical.evaluation.summary import SegSummary
+from mmseg_medical.evaluation.summary import HEADINGS, SegSummary
 from mmseg_medical.files import atomic_write
 
 METRICS_FILE = 'metrics.json'
 CASES_FILE = 'per_image.csv'
 CURVES_FILE = 'pr_curves.npz'
-
-_HEADINGS = {'iou': 'IoU', 'dice': 'Dice', 'precision': 'Precision', 'recall': 'Recall'}
 
 
 def write_results(summary: SegSummary, output_dir: str | Path, header: dict[str, Any] | None = None) -> list[Path]:
@@ -55,12 +53,12 @@ def case_rows(summary: SegSummary) -> list[list[str | int]]:
     """Rows of the table of images: scores in percent, empty where undefined, and the counts they come from."""
     columns = [(k, name) for k, name in enumerate(summary.classes)]
     head: list[str | int] = ['case_id', 'img_path', 'Dice_fg_mean']
-    head += [f'{_HEADINGS[score]}.{name}' for _, name in columns for score in SCORES]
+    head += [f'{HEADINGS[score]}.{name}' for _, name in columns for score in SCORES]
     head += [f'{key}.{name}' for _, name in columns for key in ('tp', 'fp', 'fn')]
     rows = [head]
     for i, (case, mean) in enumerate(zip(summary.cases, summary.image_score(), strict=True)):
-        row: list[str | int] = [case.case_id, case.img_path, _cell(mean, empty='')]
-        row += [_cell(summary.case_scores[score][i, k], empty='') for k, _ in columns for score in SCORES]
+        row: list[str | int] = [case.case_id, case.img_path, cell(mean, empty='')]
+        row += [cell(summary.case_scores[score][i, k], empty='') for k, _ in columns for score in SCORES]
         row += [int(getattr(case.counts, key)[k]) for k, _ in columns for key in ('tp', 'fp', 'fn')]
         rows.append(row)
     return rows
@@ -72,28 +70,28 @@ def table_rows(summary: SegSummary) -> tuple[list[str], list[list[str]], list[li
     The class rows hold the pooled scores, the mean Dice over images with its number of images and of missed and false
     alarms, and the AUPR.
     """
-    head = ['class', *_HEADINGS.values()]
+    head = ['class', *HEADINGS.values()]
     head += ['Dice per image', 'images', 'missed', 'false alarms']
     if summary.curves:
         head.append('AUPR')
     body = []
     for k, name in enumerate(summary.classes):
         over = summary.image_mean('dice', k)
-        row = [name, *(_cell(summary.pooled[score][k]) for score in _HEADINGS)]
-        row += [_cell(over['mean']), *(str(over[key]) for key in ('n_defined', 'n_missed', 'n_false_alarm'))]
+        row = [name, *(cell(summary.pooled[score][k]) for score in HEADINGS)]
+        row += [cell(over['mean']), *(str(over[key]) for key in ('n_defined', 'n_missed', 'n_false_alarm'))]
         if summary.curves:
             curve = summary.curves.get(name)
-            row.append(_cell(100 * curve.average_precision) if curve else '')
+            row.append(cell(100 * curve.average_precision) if curve else '')
         body.append(row)
     flat = summary.scalars()
     means = []
     for label, suffix, indices in _groups(summary):
-        keys = [f'm{heading}{suffix}' for heading in _HEADINGS.values()]
+        keys = [f'm{heading}{suffix}' for heading in HEADINGS.values()]
         defined = sum(bool(np.isfinite(summary.pooled['dice'][k])) for k in indices)
-        row = [f'{label} ({defined} of {len(indices)})', *(_cell(flat[key]) for key in keys)]
-        row += [_cell(flat[f'mDice{suffix}_per_image']), '', '', '']
+        row = [f'{label} ({defined} of {len(indices)})', *(cell(flat[key]) for key in keys)]
+        row += [cell(flat[f'mDice{suffix}_per_image']), '', '', '']
         if summary.curves:
-            row.append(_cell(flat['mAUPR']) if suffix == '_fg' else '')
+            row.append(cell(flat['mAUPR']) if suffix == '_fg' else '')
         means.append(row)
     return head, body, means
 
@@ -128,5 +126,6 @@ def console_table(summary: SegSummary, width: int = 132) -> str:
     return '\n'.join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
-def _cell(value: float, empty: str = '-') -> str:
+def cell(value: float, empty: str = '-') -> str:
+    """A score with two digits, ``empty`` where it is undefined."""
     return f'{value:.2f}' if math.isfinite(value) else empty

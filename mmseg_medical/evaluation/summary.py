@@ -15,7 +15,10 @@ from mmseg_medical.evaluation.functional.confusion import ConfusionCounts
 from mmseg_medical.evaluation.functional.overlap import SCORES, BothEmpty, OneSided, mean_over_cases
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall
 
-_LOG_NAMES = {'iou': 'IoU', 'dice': 'Dice', 'precision': 'Precision', 'recall': 'Recall'}
+#: score -> name in logs, tables and files
+HEADINGS = {'iou': 'IoU', 'dice': 'Dice', 'precision': 'Precision', 'recall': 'Recall'}
+#: class names that mean "none of the others", in lower case
+BACKGROUND_NAMES = ('background', 'bg')
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,12 @@ class SegSummary:
         """Flat numbers in percent for a logger; names as in the documentation of the metric."""
         every, foreground = range(len(self.classes)), self.foreground
         flat: dict[str, float] = {}
-        for score, name in _LOG_NAMES.items():
+        for score, name in HEADINGS.items():
             flat[f'm{name}'] = _mean(self.pooled[score])
             flat[f'm{name}_fg'] = _mean(self.pooled[score][list(foreground)])
-            if score in ('iou', 'dice'):
-                over_images = np.array([self.image_mean(score, k)['mean'] for k in every])
-                flat[f'm{name}_per_image'] = _mean(over_images)
-                flat[f'm{name}_fg_per_image'] = _mean(over_images[list(foreground)])
+            over_images = np.array([self.image_mean(score, k)['mean'] for k in every])
+            flat[f'm{name}_per_image'] = _mean(over_images)
+            flat[f'm{name}_fg_per_image'] = _mean(over_images[list(foreground)])
             for k in every:
                 flat[f'{name}.{self.classes[k]}'] = float(self.pooled[score][k])
         if self.matrix is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmseg_medical.evaluation.summary import BACKGROUND_NAMES
+
 Color = tuple[int, int, int]
 
 #: colours of the lesions in the figures of HACDR-Net (RGB)
 LESIONS: dict[str, Color] = {'EX': (255, 0, 0), 'MA': (255, 255, 0), 'SE': (0, 255, 0), 'HE': (0, 0, 255)}
 
-_BACKGROUND_NAMES = ('background', 'bg')
 # Distinguishable with deficient colour vision: Okabe and Ito, https://jfly.uni-koeln.de/color/
 _OTHERS: tuple[Color, ...] = (
     (230, 159, 0),
@@ -36,7 +37,7 @@ def class_colors(classes: Sequence[str], palette: Sequence[Sequence[int]] | None
         palette = None
     colors: list[Color | None] = []
     for k, name in enumerate(classes):
-        if name.lower() in _BACKGROUND_NAMES:
+        if name.lower() in BACKGROUND_NAMES:
             colors.append(None)
         elif name in LESIONS:
             colors.append(LESIONS[name])

@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-from mmseg_medical.evaluation.results import table_rows
+from mmseg_medical.evaluation.results import cell, table_rows
 from mmseg_medical.evaluation.summary import SegSummary
 from mmseg_medical.visualization.palette import Color
 from mmseg_medical.visualization.report_style import STYLE
@@ -137,7 +137,7 @@ def _cards(summary: SegSummary) -> str:
     if len(summary.foreground) == len(summary.classes):
         del labels['mIoU']
     cards = (
-        f'<div class="card"><b>{_number(flat[key])}</b><span>{escape(label)}</span></div>'
+        f'<div class="card"><b>{cell(flat[key])}</b><span>{escape(label)}</span></div>'
         for key, label in labels.items()
         if key in flat
     )
@@ -176,8 +176,8 @@ def _cases(summary: SegSummary) -> str:
     rows = [
         [
             summary.cases[i].case_id,
-            _number(scores[i]),
-            *(_number(summary.case_scores['dice'][i, k]) for k in summary.foreground),
+            cell(scores[i]),
+            *(cell(summary.case_scores['dice'][i, k]) for k in summary.foreground),
         ]
         for i in order
     ]
@@ -192,7 +192,7 @@ def _html_table(
 ) -> str:
     def row(cells: Sequence[str], kind: str = '') -> str:
         first = _swatch((colors or {}).get(cells[0])) + escape(cells[0])
-        rest = ''.join(f'<td>{escape(cell)}</td>' for cell in cells[1:])
+        rest = ''.join(f'<td>{escape(text)}</td>' for text in cells[1:])
         return f'<tr{kind}><td>{first}</td>{rest}</tr>'
 
     heads = ''.join(f'<th scope="col">{escape(name)}</th>' for name in head)
@@ -217,7 +217,3 @@ def _figure(picture: bytes, caption: str, alt: str) -> str:
     kind = 'png' if picture.startswith(b'\x89PNG') else 'jpeg'
     source = f'data:image/{kind};base64,{base64.b64encode(picture).decode()}'
     return f'<figure><img src="{source}" alt="{escape(alt)}"><figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _number(value: float) -> str:
-    return f'{value:.2f}' if math.isfinite(value) else '-'

@@ -4,11 +4,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import EarlyStoppingHook, LoggerHook
 from torch import nn
 
 from mmseg_medical.datasets import DataError
-from mmseg_medical.engine.checks import check_classes, check_splits, check_work_dir
+from mmseg_medical.engine.checkpoint_hook import CheckpointHook
+from mmseg_medical.engine.checks import check_classes, check_monitored, check_splits, check_work_dir
 from mmseg_medical.errors import ConfigError
+from mmseg_medical.evaluation.metrics import MedicalSegMetric
 
 
 class Head(nn.Module):
@@ -45,6 +49,46 @@ def test_auxiliary_heads_are_compared_too():
 @pytest.mark.parametrize('metainfo', [None, {}, {'classes': None}])
 def test_data_sets_without_class_names_pass(metainfo):
     check_classes(network(5), SimpleNamespace(metainfo=metainfo), 'train')
+
+
+def metric(**options) -> MedicalSegMetric:
+    built = MedicalSegMetric(**options)
+    built.dataset_meta = {'classes': ('background', 'EX')}
+    return built
+
+
+@pytest.mark.parametrize('key', ['mAUPR', 'Dice.EX', ['mIoU', 'mDice_fg_per_image'], 'auto', None])
+def test_a_best_checkpoint_by_a_logged_number_passes(key):
+    check_monitored(
+        [LoggerHook(), CheckpointHook(save_best=key, rule=None if key == 'auto' else 'greater')], [metric()]
+    )
+
+
+@pytest.mark.parametrize(
+    ('hook', 'options', 'message'),
+    [
+        (
+            CheckpointHook(save_best='mAUPR', rule='greater'),
+            {'aupr': False},
+            r"save_best.*'mAUPR'.*Set aupr=True.*mIoU",
+        ),
+        (CheckpointHook(save_best='mDise', rule='greater'), {}, 'Did you mean .*mDice'),
+        (CheckpointHook(save_best='mDice', rule='greater'), {'prefix': 'val'}, 'Did you mean val/mDice'),
+        (EarlyStoppingHook(monitor='mAUPR', rule='greater'), {'aupr': False}, r'monitor of the EarlyStoppingHook'),
+    ],
+)
+def test_a_number_that_validation_never_yields(hook, options, message):
+    with pytest.raises(ConfigError, match=message):
+        check_monitored([hook], [metric(**options)])
+
+
+def test_names_of_other_metrics_are_not_guessed():
+    class Other(BaseMetric):
+        def process(self, data_batch, data_samples): ...
+
+        def compute_metrics(self, results): ...
+
+    check_monitored([CheckpointHook(save_best='score', rule='greater')], [metric(aupr=False), Other()])
 
 
 def test_work_dir_is_created_and_left_empty(tmp_path):

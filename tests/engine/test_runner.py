@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -206,6 +207,24 @@ def test_a_half_written_file_of_a_killed_run_is_removed_by_the_next(config, tmp_
     (tmp_path / '.iter_2.pth.partial').write_bytes(b'half')
     apis.train(config, work_dir=tmp_path)
     assert not list(tmp_path.glob('.*'))
+
+
+def test_sync_bn_in_a_process_group_without_a_gpu(config, tmp_path):
+    """SyncBN runs on GPUs only; the config that asks for it trains on the CPU too, and stays as it is."""
+    script = f"""
+from mmseg_medical import apis
+options = {{'sync_bn': 'torch', 'model.backbone.norm_eval': False, 'train_cfg.max_iters': 1}}
+runner = apis.train({str(config)!r}, work_dir={str(tmp_path)!r}, launcher='pytorch', cfg_options=options)
+assert type(runner.model).__name__ == 'MMDistributedDataParallel' and runner.cfg.sync_bn == 'torch'
+"""
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        port = str(server.getsockname()[1])
+    one = {'RANK': '0', 'LOCAL_RANK': '0', 'WORLD_SIZE': '1', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
+    variables = {**os.environ, **one, 'CUDA_VISIBLE_DEVICES': '-1', 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, env=variables)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "sync_bn = 'torch'" in (tmp_path / 'toy.py').read_text()
 
 
 def test_mixed_precision_without_a_gpu(config, tmp_path, monkeypatch):

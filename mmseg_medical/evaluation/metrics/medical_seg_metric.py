@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list, get_world_size, is_main_process
 from mmengine.evaluator import BaseMetric
@@ -19,7 +20,7 @@ from mmseg_medical.evaluation.functional.confusion import ConfusionCounts, confu
 from mmseg_medical.evaluation.functional.overlap import BothEmpty, OneSided
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall, PrecisionRecallHistogram
 from mmseg_medical.evaluation.results import console_table, write_results
-from mmseg_medical.evaluation.summary import ImageCounts, SegSummary, summarize
+from mmseg_medical.evaluation.summary import BACKGROUND_NAMES, ImageCounts, SegSummary, summarize
 from mmseg_medical.registry import METRICS
 
 # Pixels whose probabilities are made at a time on a CPU: five classes of them stay in a processor's cache.
@@ -44,7 +45,7 @@ class MedicalSegMetric(BaseMetric):
 
     - ``mIoU mDice mPrecision mRecall`` and ``IoU.C`` ...: pixel counts pooled over the images, then divided; the means
       run over all classes, with ``_fg`` over those that are not background;
-    - ``mDice_per_image``, ``mDice_fg_per_image`` ...: mean over images of each class, then over classes;
+    - ``mIoU_per_image``, ``mIoU_fg_per_image`` ... of the same four: mean over images of each class, then over classes;
     - ``AUPR.C`` of the foreground classes, ``mAUPR``: average precision over all pixels of the set.
 
     A class without pixels is NaN here, ``-`` in the table, null in ``metrics.json``; every mean in the files has its
@@ -106,6 +107,16 @@ class MedicalSegMetric(BaseMetric):
         if not classes:
             raise ValueError('the data set names no classes: give it METAINFO["classes"] or metainfo=dict(classes=...)')
         return tuple(classes)
+
+    def logged_names(self) -> list[str]:
+        """Names that :meth:`evaluate` will return, those that only label maps have included."""
+        background, size = self._background(), len(self.classes)
+        matrix = np.zeros((size, size), np.int64)
+        nothing = ImageCounts('', '', ConfusionCounts.from_matrix(matrix), matrix)
+        empty = PrecisionRecallHistogram(1).compute(0)
+        curves = {self.classes[k]: empty for k in self._curve_classes(background)} if self.aupr else {}
+        names = summarize([nothing], self.classes, background, curves).scalars()
+        return [f'{self.prefix}/{name}' if self.prefix else name for name in names]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -208,7 +219,7 @@ class MedicalSegMetric(BaseMetric):
     def _background(self) -> int | None:
         classes = self.classes
         if self.background == 'auto':
-            named = [k for k, name in enumerate(classes) if name.lower() in ('background', 'bg')]
+            named = [k for k, name in enumerate(classes) if name.lower() in BACKGROUND_NAMES]
             return named[0] if named else None
         if isinstance(self.background, str):
             if self.background not in classes:
@@ -345,4 +356,4 @@ def _data(sample: dict, name: str) -> Tensor:
     return data
 
 
-_EMPTY_IMAGE = ImageCounts('', '', ConfusionCounts.from_matrix(torch.zeros(1, 1, dtype=torch.int64).numpy()))
+_EMPTY_IMAGE = ImageCounts('', '', ConfusionCounts.from_matrix(np.zeros((1, 1), np.int64)))

@@ -101,6 +101,32 @@ def test_scores_by_hand() -> None:
     assert (states['n_cases'], states['n_defined'], states['n_valid'], states['n_empty']) == (2, 1, 1, 1)
 
 
+def test_means_over_images_of_every_score() -> None:
+    first = {
+        'gt_sem_seg': {'data': torch.tensor([[[0, 0, 0, 1]]])},
+        'pred_sem_seg': {'data': torch.tensor([[[0, 1, 1, 1]]])},
+    }
+    second = {
+        'gt_sem_seg': {'data': torch.tensor([[[0, 1, 1, 0]]])},
+        'pred_sem_seg': {'data': torch.tensor([[[0, 0, 0, 0]]])},
+    }
+    built = metric(('background', 'EX'), aupr=False)
+    built.process(None, [{'case_id': 'a', **first}, {'case_id': 'b', **second}])
+    scores = built.evaluate(2)
+    means = {name: scores[f'm{name}_fg_per_image'] for name in ('IoU', 'Dice', 'Precision', 'Recall')}
+    assert means == pytest.approx({'IoU': 100 / 6, 'Dice': 25, 'Precision': 100 / 6, 'Recall': 50})
+    assert scores['mPrecision_per_image'] == pytest.approx(100 * (1 / 6 + (1 + 1 / 2) / 2) / 2)
+    assert scores['mRecall_per_image'] == pytest.approx(100 * (1 / 2 + (1 / 3 + 1) / 2) / 2)
+
+
+@pytest.mark.parametrize('options', [{}, {'aupr': False}, {'prefix': 'val'}, {'background': None}])
+def test_logged_names_are_known_before(options: dict) -> None:
+    built = metric(**options)
+    before = built.logged_names()
+    built.process(None, [sample(0)])
+    assert list(built.evaluate(1)) == before
+
+
 def test_aupr_is_scikit_learns_over_all_pixels() -> None:
     samples = [sample(i) for i in range(4)]
     scores = evaluate(samples)
