@@ -38,13 +38,13 @@ def class_statistics(
         ValueError: ``field_of_view`` is on without a scale.
         DataError: a file is damaged.
     """
-    if field_of_view != 'none' and scale is None:
-        raise ValueError('field_of_view stretches to a size: give a scale')
     if field_of_view == 'none':
-        loading: list = [LoadFundusImage(scale), LoadLesionAnnotations()]
+        loading: list = [LoadFundusImage(scale)]
+    elif scale is None:
+        raise ValueError('field_of_view stretches to a size: give a scale')
     else:
-        loading = [LoadFundusImage(), FieldOfView(field_of_view, scale or (0, 0)), LoadLesionAnnotations()]
-    pipeline = Compose(loading)
+        loading = [LoadFundusImage(), FieldOfView(field_of_view, scale)]
+    pipeline = Compose([*loading, LoadLesionAnnotations()])
     counts, bits, images = np.zeros(256, np.int64), np.zeros(256, np.int64), dict.fromkeys(LESIONS, 0)
     for index in track(range(len(dataset))):
         entry = {**dataset.get_data_info(index), 'target': 'multiclass'}

@@ -49,24 +49,97 @@ def test_idrid_converter(run, idrid, tmp_path):
 
 
 def test_ddr_converter(run, ddr, tmp_path):
-    run('tools/dataset_converters/ddr.py', ddr, tmp_path / 'out', '--size', 40, 32, '--enhance')
+    run(
+        'tools/dataset_converters/ddr.py',
+        ddr,
+        tmp_path / 'out',
+        '--size',
+        40,
+        32,
+        '--preprocess',
+        'crop_resize_enhance',
+    )
     assert json.loads((tmp_path / 'out/conversion.json').read_text())['field_of_view'] == 'crop_resize_enhance'
     assert len(DDRDataset(tmp_path / 'out', 'trainval')) == 2
 
 
-def test_converter_error_is_one_line(run, tmp_path):
-    with pytest.raises(SystemExit, match=r'^error: .*nowhere: expected the folder of IDRiDDataset'):
+def test_converter_error_is_one_message(run, tmp_path, capsys):
+    with pytest.raises(SystemExit, match=r'^2$'):
         run('tools/dataset_converters/idrid.py', tmp_path / 'nowhere', tmp_path / 'out')
+    assert 'error: ' in (message := capsys.readouterr().err)
+    assert 'nowhere: expected the folder of IDRiDDataset' in message
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('tool', ['idrid', 'ddr'])
+def test_converter_help(run, tool, capsys):
+    with pytest.raises(SystemExit, match=r'^0$'):
+        run(f'tools/dataset_converters/{tool}.py', '--help')
+    assert '--debug' in capsys.readouterr().out
+
+
+COUNT = 'tools/analysis_tools/class_statistics.py'
+
+
 def test_class_statistics(run, idrid, tmp_path):
-    out = tmp_path / 'counts.json'
-    run('tools/analysis_tools/class_statistics.py', 'idrid', idrid, '--scale', 32, 24, '--out', out)
+    out = tmp_path / 'a new folder' / 'counts.json'
+    options = ['--cfg-options', f'data_root={idrid}']
+    run(COUNT, 'configs/hacdr/idrid.py', '--scale', 32, 24, '--out', out, *options)
     found = json.loads(out.read_text())
     assert found['scale'] == [32, 24]
+    assert found['dataset'] == "IDRiDDataset split 'train'"
     assert sum(found['counts']) == 2 * 32 * 24
     assert found['classes'] == ['background', 'EX', 'MA', 'SE', 'HE']
+    assert [file.name for file in out.parent.iterdir()] == ['counts.json']
+    run(COUNT, 'configs/hacdr/idrid.py', '--split', 'test', '--out', out, *options)
+    assert sum(json.loads(out.read_text())['counts']) == SIZE[0] * SIZE[1]
+
+
+def test_class_statistics_of_a_part_through_options(run, ddr):
+    options = [f'data_root={ddr}', 'train_dataloader.dataset.split=valid']
+    printed = run(
+        COUNT, 'configs/hacdr/ddr.py', '--scale', 8, 8, '--field-of-view', 'crop_resize', '--cfg-options', *options
+    )
+    assert "DDRDataset split 'valid', 1 images" in printed
+
+
+def test_class_statistics_of_a_data_set_of_the_user(run, idrid, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / 'my_clinic.py').write_text(
+        'from mmseg_medical.datasets import IDRiDDataset\n'
+        'from mmseg_medical.registry import DATASETS\n'
+        '@DATASETS.register_module(force=True)\n'
+        'class MyClinic(IDRiDDataset):\n'
+        '    pass\n'
+    )
+    (tmp_path / 'config.py').write_text(
+        "custom_imports = dict(imports=['my_clinic'])\n"
+        f"train_dataloader = dict(dataset=dict(type='MyClinic', data_root={str(idrid)!r}))\n"
+    )
+    assert "MyClinic split 'train', 2 images" in run(COUNT, tmp_path / 'config.py')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['configs/hacdr/idrid.py', '--out', '{file}/counts.json'], 'counts.json cannot be written ('),
+        (['configs/hacdr/idrid.py', '--out', '{folder}'], 'is a folder: name a file'),
+        (['configs/hacdr/idrid.py', '--field-of-view', 'crop_resize'], 'give a scale'),
+        (['configs/hacdr/demo.py', '--split', 'val'], 'the config has no val_dataloader'),
+        (['{folder}/plain.py'], 'train_dataloader.dataset is a ConcatDataset; only a FundusLesionDataset'),
+        (['{folder}/nothing.py'], 'no config file'),
+    ],
+)
+def test_class_statistics_errors(run, idrid, tmp_path, capsys, arguments, message):
+    (tmp_path / 'file').write_text('')
+    part = dict(type='IDRiDDataset', data_root='')
+    (tmp_path / 'plain.py').write_text(
+        f"data_root = ''\ntrain_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[{part}]))\n"
+    )
+    places = dict(file=tmp_path / 'file', folder=tmp_path)
+    with pytest.raises(SystemExit, match=r'^2$'):
+        run(COUNT, *(word.format(**places) for word in arguments), '--cfg-options', f'data_root={idrid}')
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('target', ['multiclass', 'multilabel'])

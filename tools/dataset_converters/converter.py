@@ -9,15 +9,16 @@ from functools import partial
 from rich.console import Console
 from rich.progress import track
 
-from mmseg_medical.datasets import DataError, FundusLesionDataset
+from mmseg_medical import cli
+from mmseg_medical.datasets import FundusLesionDataset
 from mmseg_medical.datasets.lesions import DEFAULT_OVERLAP_ORDER, LESIONS
 from mmseg_medical.datasets.merged_layout import write_merged
 from mmseg_medical.datasets.transforms.field_of_view import MODES
 
 
-def parse_args(description: str, default_mode: str, argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=description)
+def convert(dataset: type[FundusLesionDataset], parts: Iterable[str], default_mode: str = 'none') -> None:
+    """Run the command line of one data set."""
+    parser = argparse.ArgumentParser(description=f'{dataset.__name__}: official tree to merged label maps.')
     parser.add_argument('src', help='folder of the official release')
     parser.add_argument('dst', help='folder to be written; must not hold anything yet')
     parser.add_argument(
@@ -33,28 +34,22 @@ def parse_args(description: str, default_mode: str, argv: list[str] | None) -> a
         default=default_mode,
         help='preparation of the photographs (default: %(default)s)',
     )
-    parser.add_argument('--enhance', action='store_const', const='crop_resize_enhance', dest='preprocess')
     parser.add_argument('--size', nargs=2, type=int, default=(1280, 1280), metavar=('W', 'H'))
-    return parser.parse_args(argv)
+    cli.run(parser, partial(_convert, dataset, tuple(parts)))
 
 
-def convert(
-    dataset: type[FundusLesionDataset], parts: Iterable[str], default_mode: str = 'none', argv: list[str] | None = None
-) -> None:
+def _convert(dataset: type[FundusLesionDataset], parts: Iterable[str], arguments: argparse.Namespace) -> None:
     """Convert, and say what overlaps cost."""
-    args = parse_args(f'{dataset.__name__}: official tree to merged label maps.', default_mode, argv)
     console = Console(soft_wrap=True)
-    try:
-        read = partial(dataset, args.src, layout='official', overlap_order=args.overlap_order, cache_dir=None)
-        report = write_merged(
-            {part: read(part) for part in parts},
-            args.dst,
-            field_of_view=args.preprocess,
-            size=tuple(args.size),
-            track=partial(track, description='converting', console=console),
-        )
-    except (DataError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from error
-    console.print(f'{report["num_images"]} images written to {args.dst}')
+    read = partial(dataset, arguments.src, layout='official', overlap_order=arguments.overlap_order, cache_dir=None)
+    report = write_merged(
+        {part: read(part) for part in parts},
+        arguments.dst,
+        field_of_view=arguments.preprocess,
+        size=tuple(arguments.size),
+        track=partial(track, description='converting', console=console),
+    )
+    order = ', '.join(arguments.overlap_order)
+    console.print(f'{report["num_images"]} images written to {arguments.dst}')
     console.print(f'pixels of each lesion: {report["lesion_pixels"]}')
-    console.print(f'pixels that two lesions share: {report["overlap_pixels"]}; the later of {args.overlap_order} wins')
+    console.print(f'pixels that two lesions share: {report["overlap_pixels"]}; the later of {order} wins')
