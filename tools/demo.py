@@ -10,7 +10,6 @@ from mmseg_medical import apis, cli
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'hacdr' / 'demo.py'
 TRAIN_IMAGES, TEST_IMAGES, SIZE = 16, 6, (534, 804)
-NAMES = {'EX': 'hard exudates', 'MA': 'microaneurysms', 'SE': 'soft exudates', 'HE': 'haemorrhages'}
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -39,13 +38,15 @@ def print_results(results: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from mmseg_medical.datasets.lesions import LESION_NAMES
+
     metrics = json.loads((results / 'metrics.json').read_text())
     print('\nLesions found on photographs that the network had not seen, in percent:')
     table = Table()
     table.add_column('lesion')
     for name in ('AUPR', 'by chance', 'Dice'):
         table.add_column(name, justify='right')
-    for code, name in NAMES.items():
+    for code, name in LESION_NAMES.items():
         counts = metrics['pooled']['classes'][code]
         chance = 100 * (counts['tp'] + counts['fn']) / sum(counts[key] for key in ('tp', 'fp', 'fn', 'tn'))
         aupr = metrics['metrics'][f'AUPR.{code}']

@@ -54,19 +54,6 @@ def label_lut(order: Sequence[str] = DEFAULT_OVERLAP_ORDER) -> np.ndarray:
     return lut
 
 
-def bits_to_labels(bits: np.ndarray, order: Sequence[str] = DEFAULT_OVERLAP_ORDER) -> np.ndarray:
-    """One label a pixel.
-
-    Args:
-        bits (np.ndarray): bit map, shape (H, W), uint8.
-        order (Sequence[str]): See :func:`label_lut`.
-
-    Returns:
-        np.ndarray: shape (H, W), uint8, labels 0..4 and 255.
-    """
-    return label_lut(order)[bits]
-
-
 def bits_to_channels(bits: np.ndarray) -> np.ndarray:
     """One channel a lesion, overlaps kept.
 
