@@ -139,6 +139,7 @@ def main() -> None:
         cases = {case: compare(case, theirs, ours, args.repeats) for case in PIPELINES}
     report = dict(
         what='milliseconds a sample on one core, decoding to packed sample, warm label cache',
+        arguments=vars(args),
         images=len(ours),
         samples_per_case=len(ours) * args.repeats,
         scale=SCALE,
