@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mmseg_medical.errors import CheckpointError, ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mmengine.config import Config
     from mmengine.runner import Runner
     from torch import nn
@@ -23,6 +25,9 @@ _EXTRA_KEYS = {
 def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None = None) -> Config:
     """Read a config file and change what ``cfg_options`` names.
 
+    Modules that its ``custom_imports`` names are found in the current folder and in the file's own, after those
+    installed; both stay on ``sys.path``, for what these modules import later and in data workers.
+
     Args:
         config: Path of a config file; a loaded config is copied.
         cfg_options: Dotted key to value, e.g. ``{'train_dataloader.batch_size': 2}``.
@@ -35,6 +40,7 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
             place that no config has.
     """
     import copy
+    import sys
 
     from mmengine.config import Config
 
@@ -44,6 +50,7 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
         path = Path(config)
         if not path.is_file():
             raise ConfigError(f'no config file {path}.{_similar_files(path)}')
+        sys.path += [folder for folder in (str(Path.cwd()), str(path.parent.absolute())) if folder not in sys.path]
         try:
             cfg = Config.fromfile(path)
         except FileNotFoundError as error:
@@ -55,7 +62,7 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
         _check_option(cfg, key, value)
     try:
         if 'data_root' in options:
-            _replace(cfg._cfg_dict, cfg.get('data_root'), options['data_root'])
+            _change_data_root(cfg, options['data_root'])
         cfg.merge_from_dict(options)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {error}') from error
@@ -70,13 +77,27 @@ def _similar_files(path: Path) -> str:
     return did_you_mean(str(path), map(str, files.values()))
 
 
-def _replace(node: Any, old: str | None, new: str) -> None:
+def _change_data_root(cfg: Config, new: str) -> None:
     """Give the data sets of a config another root, which the file names once as a variable."""
+    old, places = cfg.data_root, dict(_data_roots(cfg._cfg_dict))
+    if old not in (node['data_root'] for node in places.values()):
+        own = ' '.join(f'{place}=...' for place in places) or 'none has one'
+        raise ConfigError(
+            f'--cfg-options data_root={new} would change nothing: no data set of the config has its '
+            f'data_root {old!r}. Set those of the data sets: {own}'
+        )
+    for node in places.values():
+        if node['data_root'] == old:
+            node['data_root'] = new
+
+
+def _data_roots(node: Any, place: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of all data roots below the top level, and the dicts that hold them."""
     for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
         if isinstance(value, (dict, list)):
-            _replace(value, old, new)
-        elif key == 'data_root' and value == old:
-            node[key] = new
+            yield from _data_roots(value, f'{place}{key}.')
+        elif key == 'data_root' and place:
+            yield f'{place}{key}', node
 
 
 def _check_option(cfg: Config, key: str, value: Any) -> None:
@@ -124,12 +145,13 @@ def build_runner(cfg: Config) -> Runner:
     from mmseg_medical.engine.runner import Runner
     from mmseg_medical.registry import RUNNERS
 
-    cfg.setdefault('work_dir', _default_work_dir(cfg))
+    cfg.setdefault('work_dir', default_work_dir(cfg))
     check_work_dir(cfg.work_dir)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
-def _default_work_dir(cfg: Config) -> str:
+def default_work_dir(cfg: Config) -> str:
+    """Where a run goes whose config and command line name no folder: ``work_dirs/<config name>``."""
     return str(Path('work_dirs', Path(cfg.filename).stem if cfg.filename else 'unnamed'))
 
 
@@ -240,7 +262,7 @@ def train(
 
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
-    cfg.work_dir = str(work_dir or cfg.get('work_dir') or _default_work_dir(cfg))
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or default_work_dir(cfg))
     if amp:
         _use_amp(cfg)
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
@@ -294,7 +316,7 @@ def test(
     """
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
-    cfg.work_dir = str(work_dir or Path(cfg.get('work_dir') or _default_work_dir(cfg), 'test'))
+    cfg.work_dir = str(work_dir or Path(cfg.get('work_dir') or default_work_dir(cfg), 'test'))
     if not Path(checkpoint).is_file():
         raise CheckpointError(f'no checkpoint file {checkpoint}.{_similar_checkpoints(Path(checkpoint))}')
     cfg.load_from, cfg.resume = str(checkpoint), False

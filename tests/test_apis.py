@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 import toy
@@ -25,6 +27,31 @@ def test_data_root_reaches_every_data_set():
     cfg = apis.load_config('configs/hacdr/idrid.py', {'data_root': '/my data/IDRiD'})
     for split in ('train', 'val', 'test'):
         assert cfg[f'{split}_dataloader'].dataset.data_root == '/my data/IDRiD'
+
+
+def test_a_data_root_that_no_data_set_has_is_refused(tmp_path):
+    (tmp_path / 'clinic.py').write_text(
+        "data_root = 'data/IDRiD'\n"
+        "train_dataloader = dict(dataset=dict(type='A', data_root='data/clinic'))\n"
+        "test_dataloader = dict(dataset=dict(type='Concat', datasets=[dict(data_root='data/b'), dict(type='A')]))\n"
+    )
+    own = r'train_dataloader\.dataset\.data_root=\.\.\. test_dataloader\.dataset\.datasets\.0\.data_root=\.\.\.'
+    with pytest.raises(ConfigError, match=f"would change nothing.*'data/IDRiD'.*{own}"):
+        apis.load_config(tmp_path / 'clinic.py', {'data_root': '/elsewhere'})
+    keys = {'train_dataloader.dataset.data_root': '/elsewhere'}
+    assert apis.load_config(tmp_path / 'clinic.py', keys).train_dataloader.dataset.data_root == '/elsewhere'
+
+
+@pytest.mark.parametrize('where', ['.', 'configs'])
+def test_own_modules_beside_the_config_or_in_the_current_folder(tmp_path, monkeypatch, where):
+    monkeypatch.setattr(sys, 'path', [path for path in sys.path if path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'configs').mkdir()
+    module = f'own_{len(where)}'
+    (tmp_path / where / f'{module}.py').write_text('loaded = True')
+    (tmp_path / 'configs' / 'a.py').write_text(f'custom_imports = dict(imports=[{module!r}])')
+    apis.load_config('configs/a.py')
+    assert sys.modules.pop(module).loaded
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,11 @@ def test_browse_dataset(config, split, tmp_path):
     assert cv2.imread(str(files[0])).shape[1] > 2 * 96
 
 
+def test_browse_dataset_has_a_default_folder(config, tmp_path):
+    run('browse_dataset.py', config, '--number', 1, '--cfg-options', f'work_dir={tmp_path}')
+    assert len(list((tmp_path / 'browse').iterdir())) == 1
+
+
 def test_browse_multi_label(config, tmp_path):
     options = ['--cfg-options', 'train_dataloader.dataset.target=multilabel']
     run('browse_dataset.py', config, '--output-dir', tmp_path, '--number', 1, *options)
