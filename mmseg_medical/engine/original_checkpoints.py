@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmseg_medical.engine.checkpoint import read_checkpoint
+from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
 from mmseg_medical.errors import CheckpointError
 from mmseg_medical.files import atomic_path
 
@@ -70,7 +70,10 @@ def translate_hacdr(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         strip = _STRIP.search(name)
         if strip:
             # Ours are named by their length, the originals by their position; the 1xk weight tells the length.
-            length = weights[f'{name[: strip.start()]}.attn.spatial_gating_unit.conv{strip[1]}_1.weight'].shape[-1]
+            key = f'{name[: strip.start()]}.attn.spatial_gating_unit.conv{strip[1]}_1.weight'
+            if key not in weights:
+                raise CheckpointError(f'incomplete: it has {name}, but not {key}')
+            length = weights[key].shape[-1]
             new = f'.attn.branches.strip_{length}.{int(strip[2]) - 1}.'
             name = name[: strip.start()] + new + name[strip.end() :]
         decoder = _DECODER.search(name)
@@ -83,20 +86,21 @@ def translate_hacdr(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 TRANSLATIONS: dict[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]] = {'hacdr': translate_hacdr}
 
 
-def convert(system: str, src: str | Path, dst: str | Path, trusted: bool = False) -> int:
+def convert(system: str, src: str | Path, dst: str | Path, network: nn.Module, trusted: bool = False) -> int:
     """Write an original checkpoint under our names.
 
     Args:
         system: key of :data:`TRANSLATIONS`.
         src: original file, its weights under ``state_dict`` or bare, with or without the prefix ``module.``.
         dst: file to write, tensors only; it appears when it is complete.
+        network: what the result is for; the weights are loaded into it, strictly.
         trusted: unpickle whatever ``src`` holds.
 
     Returns:
         Number of tensors written.
 
     Raises:
-        CheckpointError: ``src`` cannot be read or is of another system.
+        CheckpointError: ``src`` cannot be read, is of another system, or has keys missing or left over, all listed.
     """
     weights = read_checkpoint(src, trusted=trusted)['state_dict']
     weights = {name.removeprefix('module.'): value for name, value in weights.items()}
@@ -104,6 +108,7 @@ def convert(system: str, src: str | Path, dst: str | Path, trusted: bool = False
         translated = TRANSLATIONS[system](weights)
     except CheckpointError as error:
         raise CheckpointError(f'{src}: {error}') from error
+    load_strict(network, translated, str(src))
     with atomic_path(dst, durable=True) as partial:
         torch.save({'state_dict': translated, 'meta': {'converted_from': str(src), 'system': system}}, partial)
     return len(translated)

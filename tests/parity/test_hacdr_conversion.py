@@ -85,6 +85,11 @@ def original():
     return {name: fill(name, shape) for name, shape in original_shapes().items()}
 
 
+@pytest.fixture(scope='module')
+def network():
+    return apis.build_model(apis.load_config('configs/hacdr/idrid.py'))
+
+
 def test_shapes_add_up():
     backbone = {n: s for n, s in original_shapes().items() if n.startswith('backbone')}
     assert len(backbone) == 673
@@ -93,10 +98,10 @@ def test_shapes_add_up():
 
 
 @pytest.mark.parametrize(('nested', 'prefix'), [(True, ''), (True, 'module.'), (False, '')])
-def test_converted_checkpoint_gives_the_golden_logits(original, tmp_path, nested, prefix):
+def test_converted_checkpoint_gives_the_golden_logits(original, network, tmp_path, nested, prefix):
     weights = {prefix + name: value for name, value in original.items()}
     torch.save({'state_dict': weights, 'meta': {'iter': 40000}} if nested else weights, tmp_path / 'src.pth')
-    assert convert('hacdr', tmp_path / 'src.pth', tmp_path / 'new' / 'dst.pth') == len(original)
+    assert convert('hacdr', tmp_path / 'src.pth', tmp_path / 'new' / 'dst.pth', network) == len(original)
     assert [p.name for p in (tmp_path / 'new').iterdir()] == ['dst.pth']
     assert torch.load(tmp_path / 'new' / 'dst.pth', weights_only=True)['meta']['system'] == 'hacdr'
     model = apis.init_model('configs/hacdr/idrid.py', tmp_path / 'new' / 'dst.pth').double()
@@ -107,16 +112,23 @@ def test_converted_checkpoint_gives_the_golden_logits(original, tmp_path, nested
     assert logits[0, :, 0, 0].tolist() == pytest.approx(expected, abs=2e-6)
 
 
-def test_missing_and_surplus_keys_are_listed(original, tmp_path):
+def test_missing_and_surplus_keys_are_listed(original, network, tmp_path):
     weights = dict(original)
     del weights['backbone.block2.1.attn.proj_1.weight']
     weights['backbone.block1.0.attn.spatial_gating_unit.optional_1.weight'] = torch.zeros(32, 32, 1, 7)
     torch.save(weights, tmp_path / 'src.pth')
-    convert('hacdr', tmp_path / 'src.pth', tmp_path / 'dst.pth')
     with pytest.raises(CheckpointError) as caught:
-        apis.init_model('configs/hacdr/idrid.py', tmp_path / 'dst.pth')
+        convert('hacdr', tmp_path / 'src.pth', tmp_path / 'dst.pth', network)
     assert 'backbone.stages.1.1.attn.proj_in.weight' in str(caught.value)
     assert 'backbone.stages.0.0.attn.branches.optional.0.weight' in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ['src.pth']
+
+
+def test_half_a_strip_pair_is_named(original):
+    weights = dict(original)
+    del weights['backbone.block1.0.attn.spatial_gating_unit.conv1_1.weight']
+    with pytest.raises(CheckpointError, match=r'not backbone\.block1\.0\.attn\.spatial_gating_unit\.conv1_1\.weight'):
+        translate_hacdr(weights)
 
 
 def test_older_names():
