@@ -1,7 +1,9 @@
 """The README's code does what it says."""
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -22,7 +24,8 @@ def user_module(tmp_path, monkeypatch):
 
     def write(name: str, module: str, snippet: str):
         (tmp_path / f'{module}.py').write_text(snippet)
-        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setattr(sys, 'path', [path for path in sys.path if path])
+        monkeypatch.chdir(tmp_path)
         config = CONFIGS[name].replace('    ', '', 1).replace('\n    ', '\n')
         path = tmp_path / 'configs' / name.removeprefix('configs/')
         shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
@@ -32,6 +35,19 @@ def user_module(tmp_path, monkeypatch):
     yield write
     for module in ('clinic_dataset', 'plain_pyramid'):
         sys.modules.pop(module, None)
+
+
+@pytest.mark.parametrize(
+    ('name', 'module', 'number'),
+    [('configs/clinic.py', 'clinic_dataset', 0), ('configs/plain_pyramid.py', 'plain_pyramid', 1)],
+)
+def test_tools_find_the_modules(user_module, tmp_path, name, module, number):
+    user_module(name, module, SNIPPETS[number])
+    tool = [sys.executable, str(ROOT / 'tools' / 'print_config.py'), name]
+    environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
+    done = subprocess.run(tool, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert module in done.stdout
 
 
 def test_snippets_keep_to_thirty_lines():
