@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -140,6 +141,14 @@ def test_class_statistics_errors(run, idrid, tmp_path, capsys, arguments, messag
     with pytest.raises(SystemExit, match=r'^2$'):
         run(COUNT, *(word.format(**places) for word in arguments), '--cfg-options', f'data_root={idrid}')
     assert message in capsys.readouterr().err
+
+
+def test_benchmark_records_how_it_was_called(idrid, tmp_path):
+    # a process of its own: it binds itself to one core
+    words = ['--data-root', str(idrid), '--images', '1', '--repeats', '1', '--out', str(tmp_path / 'times.json')]
+    subprocess.run([sys.executable, 'benchmarks/data_loading.py', *words], check=True, capture_output=True, timeout=300)
+    found = json.loads((tmp_path / 'times.json').read_text())
+    assert found['arguments'] == dict(data_root=str(idrid), images=1, repeats=1, out=str(tmp_path / 'times.json'))
 
 
 @pytest.mark.parametrize('target', ['multiclass', 'multilabel'])
