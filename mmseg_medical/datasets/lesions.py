@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 LESIONS = ('EX', 'MA', 'SE', 'HE')  # bit i of a bit map, label i + 1 of a label map
-LESION_NAMES = {'EX': 'hard exudate', 'MA': 'microaneurysm', 'SE': 'soft exudate', 'HE': 'haemorrhage'}
+LESION_NAMES = {'EX': 'hard exudates', 'MA': 'microaneurysms', 'SE': 'soft exudates', 'HE': 'haemorrhages'}
 CLASSES = ('background', *LESIONS)
 PALETTE = [[0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255], [0, 255, 0]]
 DEFAULT_OVERLAP_ORDER = ('EX', 'HE', 'SE', 'MA')  # painted in this order: the last one survives
