@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmseg_medical.errors import CheckpointError, ConfigError, did_you_mean
+from mmseg_medical.errors import CheckpointError, ConfigError, building, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,8 @@ def build_runner(cfg: Config) -> Runner:
 
     cfg.setdefault('work_dir', default_work_dir(cfg))
     check_work_dir(cfg.work_dir)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    with building('a part'):
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 def default_work_dir(cfg: Config) -> str:
@@ -156,20 +157,25 @@ def default_work_dir(cfg: Config) -> str:
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the network of a config, weights as the modules' constructors leave them."""
+    """Build the network of a config, weights as the modules' constructors leave them.
+
+    Raises:
+        ConfigError: A type or an argument is wrong.
+    """
     from mmengine.registry import init_default_scope
 
     from mmseg_medical.registry import MODELS
 
     init_default_scope(cfg.get('default_scope', 'mmseg_medical'))
-    return MODELS.build(cfg.model)
+    with building('model'):
+        return MODELS.build(cfg.model)
 
 
 def build_dataset(cfg: Config, split: str) -> Any:
     """Build the data set of the 'train', 'val' or 'test' data loader; random draws are those of ``randomness.seed``.
 
     Raises:
-        ConfigError: The config has no such data loader.
+        ConfigError: The config has no such data loader, or the data set cannot be built.
     """
     from mmengine.registry import init_default_scope
     from mmengine.runner import set_random_seed
@@ -180,7 +186,8 @@ def build_dataset(cfg: Config, split: str) -> Any:
         raise ConfigError(f'the config has no {split}_dataloader')
     init_default_scope(cfg.get('default_scope', 'mmseg_medical'))
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
-    return DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+    with building(f'{split}_dataloader.dataset'):
+        return DATASETS.build(cfg[f'{split}_dataloader'].dataset)
 
 
 def init_model(
@@ -225,7 +232,8 @@ def _init_quietly(model: nn.Module) -> None:
     level = logger.level
     logger.setLevel('WARNING')
     try:
-        model.init_weights()  # type: ignore[operator]
+        with building('init_cfg'):
+            model.init_weights()  # type: ignore[operator]
     finally:
         logger.setLevel(level)
 

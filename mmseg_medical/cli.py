@@ -6,15 +6,13 @@ import argparse
 import ast
 import os
 import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from mmseg_medical.errors import CheckpointError, ConfigError
+from mmseg_medical.errors import CheckpointError, ConfigError, error_text
 
 # what a user can cause; anything else is a fault of the program and keeps its traceback
-_USER_ERRORS = (ConfigError, CheckpointError, OSError, ValueError, LookupError, TypeError, AssertionError)
+_USER_ERRORS = (ConfigError, CheckpointError, OSError, ValueError)
 
 
 class ConfigOptions(argparse.Action):
@@ -102,17 +100,3 @@ def run(parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], No
         if arguments.debug:
             raise
         parser.exit(2, f'\n{parser.prog}: error: {error_text(error)}\n(--debug shows where it was raised)\n')
-
-
-def error_text(error: BaseException) -> str:
-    """Return the message of an error; of one that a data worker passed on, the message it started with."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    if isinstance(error, AssertionError) and not text:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        return f'{Path(frame.filename).name} line {frame.lineno} refuses the config: {frame.line}'
-    if 'Original Traceback' not in text:
-        return text or type(error).__name__
-    name = type(error).__name__
-    lines = text.rstrip().splitlines()
-    start = next((i for i in reversed(range(len(lines))) if lines[i].split(':')[0].rpartition('.')[2] == name), -1)
-    return '\n'.join(lines[start:]).partition(': ')[2]

@@ -112,8 +112,31 @@ def test_missing_config_file_names_near_ones():
     ],
 )
 def test_unknown_types_list_near_matches(config, tmp_path, option, message):
-    with pytest.raises(KeyError, match=message):
+    with pytest.raises(ConfigError, match=message):
         apis.train(config, work_dir=tmp_path, cfg_options=option)
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ({'model.backbone.depth': 3}, r"UNet.*unexpected keyword argument 'depth'"),
+        ({'model.backbone.strides': (1, 1, 1)}, 'strides'),
+        ({'optim_wrapper.optimizer.speed': 3}, r"^optim_wrapper of the config.*argument 'speed'"),
+        ({'param_scheduler.0.powr': 3}, r"^param_scheduler of the config.*argument 'powr'"),
+        ({'train_dataloader.dataset.prefix': 3}, r"^train_cfg or train_dataloader of the config.*argument 'prefix'"),
+        ({'default_hooks.logger.every': 3}, r"LoggerHook.*argument 'every'"),
+        ({'train_cfg.val_interval': None, 'train_cfg.max_iter': 3}, r"argument 'max_iter'"),
+    ],
+)
+def test_arguments_that_a_class_refuses(config, tmp_path, option, message):
+    with pytest.raises(ConfigError, match=message):
+        apis.train(config, work_dir=tmp_path, cfg_options=option)
+
+
+def test_a_fault_while_training_is_no_error_of_the_config(config, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmengine.runner.IterBasedTrainLoop.run', lambda self: {}['fault'])
+    with pytest.raises(KeyError, match='fault'):
+        apis.train(config, work_dir=tmp_path)
 
 
 def test_init_model_without_and_with_weights(config, tmp_path):

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmseg_medical import cli
 from mmseg_medical.datasets.errors import DataError
-from mmseg_medical.errors import ConfigError
+from mmseg_medical.errors import ConfigError, error_text
 
 
 def parse(*words: str) -> dict:
@@ -58,9 +58,7 @@ def call(monkeypatch, error: BaseException, *words: str) -> int:
     return raised.value.code
 
 
-@pytest.mark.parametrize(
-    'error', [ConfigError('say this'), DataError('say this'), KeyError('say this'), OSError('say this')]
-)
+@pytest.mark.parametrize('error', [ConfigError('say this'), DataError('say this'), OSError('say this')])
 def test_what_a_user_can_mend_is_one_message(monkeypatch, capsys, error):
     assert call(monkeypatch, error) == 2
     message = capsys.readouterr().err
@@ -76,12 +74,16 @@ def test_debug_shows_the_traceback(monkeypatch):
         cli.run(parser, lambda arguments: (_ for _ in ()).throw(ConfigError('x')))
 
 
-def test_faults_of_the_program_keep_their_traceback(monkeypatch):
+@pytest.mark.parametrize('error', [ZeroDivisionError, TypeError, KeyError, AssertionError])
+def test_faults_of_the_program_keep_their_traceback(monkeypatch, error):
+    def main(arguments: argparse.Namespace) -> None:
+        raise error
+
     monkeypatch.setattr(sys, 'argv', ['tool'])
     parser = argparse.ArgumentParser()
     cli.add_common_arguments(parser)
-    with pytest.raises(ZeroDivisionError):
-        cli.run(parser, lambda arguments: 1 / 0)
+    with pytest.raises(error):
+        cli.run(parser, main)
 
 
 def test_a_bare_assertion_of_a_library_is_quoted():
@@ -90,7 +92,7 @@ def test_a_bare_assertion_of_a_library_is_quoted():
         assert width == 4
     except AssertionError as error:
         error.args = ()  # pytest words assertions of this file, a library's are bare
-        text = cli.error_text(error)
+        text = error_text(error)
     assert text.startswith('test_cli.py line ')
     assert 'assert width == 4' in text
 
@@ -107,7 +109,7 @@ class Broken(Dataset):
 def test_an_error_of_a_data_worker_arrives_as_it_was_raised(workers):
     with pytest.raises(DataError) as raised:
         next(iter(DataLoader(Broken(), num_workers=workers)))
-    assert cli.error_text(raised.value) == 'IDRiD_07: expected a mask of 4288 x 2848, found 10 x 10.\nRemove it.'
+    assert error_text(raised.value) == 'IDRiD_07: expected a mask of 4288 x 2848, found 10 x 10.\nRemove it.'
 
 
 def test_waiting_threads_leave_the_cores_to_others():

@@ -17,6 +17,7 @@ from mmseg_medical.engine.checkpoint import load_matching, load_strict, read_che
 from mmseg_medical.engine.checks import check_classes, check_monitored, check_splits
 from mmseg_medical.engine.cpu import use_all_cpus
 from mmseg_medical.engine.distributed import init_cpu_process_group
+from mmseg_medical.errors import building
 from mmseg_medical.files import atomic_path
 from mmseg_medical.registry import DATASETS
 
@@ -31,6 +32,14 @@ class Runner(_Runner):
     """
 
     _strict = False
+
+    # what mmengine builds when training or testing starts; the rest is built with the runner
+    build_train_loop = building('train_cfg or train_dataloader')(_Runner.build_train_loop)
+    build_val_loop = building('val_cfg, val_dataloader or val_evaluator')(_Runner.build_val_loop)
+    build_test_loop = building('test_cfg, test_dataloader or test_evaluator')(_Runner.build_test_loop)
+    build_optim_wrapper = building('optim_wrapper')(_Runner.build_optim_wrapper)
+    build_param_scheduler = building('param_scheduler')(_Runner.build_param_scheduler)
+    _init_model_weights = building('init_cfg')(_Runner._init_model_weights)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes and threads; without a GPU the processes talk over gloo."""
