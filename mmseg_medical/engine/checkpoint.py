@@ -29,7 +29,8 @@ def _history_statistic(owner: type, name: str) -> Any:
 def _trusted_globals() -> list[Any]:
     """What the training state of mmengine is made of besides tensors and plain Python values."""
     dtypes = [type(np.dtype(name)) for name in ('bool', 'u1', 'i4', 'i8', 'f4', 'f8')]
-    arrays = [np.ndarray, np.dtype, *dtypes, np._core.multiarray._reconstruct, np._core.multiarray.scalar]
+    rebuild = [value.__reduce__()[0] for value in (np.zeros(0), np.float64(0))]
+    arrays = [np.ndarray, np.dtype, *dtypes, *rebuild]
     return [HistoryBuffer, (_history_statistic, 'builtins.getattr'), *arrays]
 
 

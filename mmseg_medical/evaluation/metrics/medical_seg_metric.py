@@ -261,7 +261,7 @@ class MedicalSegMetric(BaseMetric):
         """The channels that rank the pixels, and whether they are probabilities already."""
         name = 'seg_probs' if 'seg_probs' in sample else 'seg_logits'
         if name not in sample:
-            raise KeyError(
+            raise ValueError(
                 'AUPR needs seg_probs or seg_logits in the predictions; keep them in the model, or set aupr=False in '
                 'the config of MedicalSegMetric'
             )
@@ -352,7 +352,7 @@ def _data(sample: dict, name: str) -> Tensor:
     field = sample.get(name)
     data = field.get('data') if isinstance(field, dict) else getattr(field, 'data', None)
     if data is None:
-        raise KeyError(f'the sample has no {name}')
+        raise ValueError(f'the sample has no {name}')
     return data
 
 
