@@ -17,9 +17,9 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, or belongs to another network."""
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6, most: int = 3) -> str:
     """Return ' Did you mean a or b?' for the names in ``known`` that look like ``name``, or ''."""
-    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=cutoff)
+    near = difflib.get_close_matches(name, sorted(known), n=most, cutoff=cutoff)
     return f' Did you mean {" or ".join(near)}?' if near else ''
 
 

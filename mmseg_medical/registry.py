@@ -6,11 +6,12 @@ that register something are imported when a registry is first asked, never at ``
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from mmengine.registry import Registry as _MMEngineRegistry
 from mmseg import registry as _mmseg
+
+from mmseg_medical.errors import did_you_mean
 
 
 class Registry(_MMEngineRegistry):
@@ -28,11 +29,10 @@ class Registry(_MMEngineRegistry):
             found = super().get(key)
         if found is not None:
             return found
-        known = self._known_names()
-        near = difflib.get_close_matches(key.rsplit('.', 1)[-1], known, n=5, cutoff=0.5)
-        hint = f'Did you mean {" or ".join(near)}?' if near else 'Nothing registered has a similar name.'
+        hint = did_you_mean(key.rsplit('.', 1)[-1], self._known_names(), cutoff=0.5, most=5)
+        hint = hint or ' Nothing registered has a similar name.'
         raise KeyError(
-            f'type={key!r} in the config is not a known {self.name}. {hint} If it is your own class, '
+            f'type={key!r} in the config is not a known {self.name}.{hint} If it is your own class, '
             f'name the module that registers it in the config: custom_imports=dict(imports=["your.module"])'
         )
 
