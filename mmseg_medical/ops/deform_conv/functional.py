@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmseg_medical.ops.deform_conv import mmcv_backend, torch_backend
+from mmseg_medical.ops.deform_conv import library, mmcv_backend, torch_backend
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
 
-BACKENDS = ('auto', 'torch', 'mmcv')
+BACKENDS = ('auto', 'torch', 'mmcv', 'numba', 'triton')
 
 
 def available_backends() -> tuple[str, ...]:
@@ -64,5 +64,19 @@ def modulated_deform_conv2d(
     if backend == 'auto':
         fits = input.is_cuda and input.dtype != torch.bfloat16
         backend = 'mmcv' if fits and mmcv_backend.available() else 'torch'
+    if backend in library.BACKENDS:
+        return library.fused(
+            input,
+            offset,
+            mask,
+            weight,
+            bias,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            groups,
+            deform_groups,
+            backend,
+        )
     implementation = mmcv_backend if backend == 'mmcv' else torch_backend
     return implementation.modulated_deform_conv2d(input, offset, mask, weight, bias, geometry)

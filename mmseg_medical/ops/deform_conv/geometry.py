@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Pair = tuple[int, int]
 
 
-def to_pair(value: int | Pair) -> Pair:
+def memory_format_of(tensor: Tensor) -> torch.memory_format:
+    """``channels_last`` where the tensor is laid out so and not contiguous at the same time, else contiguous."""
+    channels_last = tensor.is_contiguous(memory_format=torch.channels_last) and not tensor.is_contiguous()
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def to_pair(value: int | Sequence[int]) -> Pair:
     """An integer for both axes, or a pair (vertical, horizontal)."""
     if isinstance(value, int):
         return (value, value)
@@ -42,9 +50,9 @@ class DeformGeometry:
         mask: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        stride: int | Pair,
-        padding: int | Pair,
-        dilation: int | Pair,
+        stride: int | Sequence[int],
+        padding: int | Sequence[int],
+        dilation: int | Sequence[int],
         groups: int,
         deform_groups: int,
     ) -> DeformGeometry:

@@ -1,0 +1,182 @@
+"""Dense convolution, channels last: a tile of columns is sampled once, then multiplied in registers.
+
+The backward pass works on a few tiles at a time: first their columns and the gradients of those (a task is a tile), then
+the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
+from mmseg_medical.ops.deform_conv.cpu.one_point import sample, sample_and_dot, spread
+from mmseg_medical.ops.deform_conv.cpu.points import carve_points, differentiate_tile, locate_tile, spot_of, tile_of
+from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
+from mmseg_medical.ops.deform_conv.cpu.simd import fetch_add, lanes, load, pointer, shift, store
+from mmseg_medical.ops.deform_conv.cpu.tiles import read_tile, write_tile
+
+
+@kernel
+def forward(
+    counter: Any, memory: Any, memory_each: Any, x: Any, offset: Any, mask: Any, panels: Any, bias: Any, out: Any,
+    out_strides: Any, sizes: Any,
+) -> None:  # fmt: skip
+    """Write tiles of ``out``; panels are (vectors of C_out, K, C, lanes), bias (vectors of C_out, lanes)."""
+    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    panels_, bias_, out_ = pointer(panels), pointer(bias), pointer(out)
+    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    points, columns = carve_points(mine, sizes)
+    depth = sizes.taps * sizes.channels
+    vectors = (sizes.out_channels + lanes(offset_) - 1) // lanes(offset_)
+    row = vectors * lanes(offset_)
+    result = shift(columns, (sizes.tile + ROWS) * depth)
+    while True:
+        task = fetch_add(counter_, 1)
+        if task >= sizes.batch * sizes.tiles:
+            return
+        tile = tile_of(task, sizes)
+        locate_tile(tile, offset_, mask_, sizes, points)
+        image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
+        group_channels = sizes.channels // sizes.deform_groups
+        for p in range(tile.count):
+            for group in range(sizes.deform_groups):
+                begin = group * group_channels
+                for tap in range(sizes.taps):
+                    column = shift(columns, p * depth + tap * sizes.channels + begin)
+                    spot = spot_of(group, tap, p, sizes)
+                    sample(shift(image, begin), points, spot, column, group_channels, sizes)
+        for p in range(tile.count):
+            for c in range(0, row, lanes(offset_)):
+                store(result, p * row + c, load(bias_, c))
+        multiply(
+            columns, depth, 1, panels_, depth * lanes(offset_), lanes(offset_), depth, result, row, tile.count, vectors,
+            True,
+        )  # fmt: skip
+        write_tile(result, row, out_, out_strides, tile, sizes.out_channels)
+
+
+@kernel
+def columns_backward(
+    counter: Any, first_tile: Any, tiles: Any, x: Any, offset: Any, mask: Any, panels: Any, grad_output: Any,
+    grad_strides: Any, kept_points: Any, points_each: Any, columns: Any, grad_columns: Any, grad_rows: Any,
+    grad_offset: Any, grad_mask: Any, extents: Any, sizes: Any,
+) -> None:  # fmt: skip
+    """Columns and their gradients of some tiles; from them the gradients of offset and mask.
+
+    panels are (vectors of K * C, C_out, lanes). Kept for the next step: points, columns and grad_columns (slots, tile,
+    K * C rounded up to vectors), grad_rows (slots, tile, C_out rounded up), extents (slots, 2): first and last pixel.
+    """
+    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    panels_, grad_output_ = pointer(panels), pointer(grad_output)
+    kept_points_, columns_, grad_columns_ = pointer(kept_points), pointer(columns), pointer(grad_columns)
+    grad_rows_, extents_ = pointer(grad_rows), pointer(extents)
+    grad_offset_, grad_mask_ = pointer(grad_offset), pointer(grad_mask)
+    depth = sizes.taps * sizes.channels
+    depth_vectors = (depth + lanes(offset_) - 1) // lanes(offset_)
+    column_row = depth_vectors * lanes(offset_)
+    grad_row = (sizes.out_channels + lanes(offset_) - 1) // lanes(offset_) * lanes(offset_)
+    group_channels = sizes.channels // sizes.deform_groups
+    while True:
+        slot = fetch_add(counter_, 1)
+        if slot >= tiles:
+            return
+        tile = tile_of(first_tile + slot, sizes)
+        points, _ = carve_points(shift(kept_points_, slot * points_each), sizes)
+        column = shift(columns_, slot * sizes.tile * column_row)
+        grad_column = shift(grad_columns_, slot * sizes.tile * column_row)
+        rows = shift(grad_rows_, slot * sizes.tile * grad_row)
+        locate_tile(tile, offset_, mask_, sizes, points)
+        read_tile(grad_output_, grad_strides, tile, sizes.out_channels, rows, grad_row)
+        multiply(
+            rows, grad_row, 1, panels_, sizes.out_channels * lanes(offset_), lanes(offset_), sizes.out_channels,
+            grad_column, column_row, tile.count, depth_vectors, False,
+        )  # fmt: skip
+        image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
+        lowest, highest = sizes.height * sizes.width, -1
+        for p in range(tile.count):
+            for group in range(sizes.deform_groups):
+                begin = group * group_channels
+                for tap in range(sizes.taps):
+                    spot, at = spot_of(group, tap, p, sizes), p * column_row + tap * sizes.channels + begin
+                    if points.numbers[spot] >= 0:
+                        lowest = min(lowest, points.numbers[spot])
+                        highest = max(highest, points.numbers[spot + 3 * sizes.tile])
+                        sample_and_dot(
+                            shift(image, begin), points, spot, shift(column, at), shift(grad_column, at),
+                            group_channels, sizes,
+                        )  # fmt: skip
+                    else:
+                        sample(shift(image, begin), points, spot, shift(column, at), group_channels, sizes)
+        extents_[2 * slot] = lowest
+        extents_[2 * slot + 1] = highest
+        differentiate_tile(tile, offset_, mask_, sizes, points, grad_offset_, grad_mask_)
+
+
+@kernel
+def parameters_backward(
+    counter: Any, first_tile: Any, tiles: Any, kept_points: Any, points_each: Any, columns: Any, grad_columns: Any,
+    grad_rows: Any, extents: Any, bands: Any, block: Any, grad_weight: Any, grad_x: Any, sizes: Any,
+) -> None:  # fmt: skip
+    """Add what some tiles give to the gradients of weight, (K * C rounded up, C_out rounded up), and input.
+
+    A task owns ``block`` rows of the weight's gradient or one of ``bands`` bands of the pixels that an image's tiles
+    sampled, and adds in the order of the tiles. Without blocks or bands, that gradient is left alone.
+    """
+    counter_, kept_points_, columns_ = pointer(counter), pointer(kept_points), pointer(columns)
+    grad_columns_, grad_rows_, extents_ = pointer(grad_columns), pointer(grad_rows), pointer(extents)
+    grad_weight_, grad_x_ = pointer(grad_weight), pointer(grad_x)
+    depth = sizes.taps * sizes.channels
+    column_row = (depth + lanes(columns_) - 1) // lanes(columns_) * lanes(columns_)
+    vectors = (sizes.out_channels + lanes(columns_) - 1) // lanes(columns_)
+    grad_row = vectors * lanes(columns_)
+    first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
+    band_tasks = (last_image - first_image + 1) * bands
+    while True:
+        task = fetch_add(counter_, 1)
+        if task < band_tasks:
+            image = first_image + task // bands
+            begin = max(first_tile, image * sizes.tiles) - first_tile
+            end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
+            _scatter(
+                image, first_tile, begin, end, task % bands, bands, kept_points_, points_each, grad_columns_,
+                column_row, extents_, grad_x_, sizes,
+            )  # fmt: skip
+            continue
+        row = (task - band_tasks) * block
+        if block == 0 or row >= depth:
+            return
+        for slot in range(tiles):
+            tile = tile_of(first_tile + slot, sizes)
+            multiply(
+                shift(columns_, slot * sizes.tile * column_row + row), 1, column_row,
+                shift(grad_rows_, slot * sizes.tile * grad_row), lanes(columns_), grad_row, tile.count,
+                shift(grad_weight_, row * grad_row), grad_row, min(block, depth - row), vectors, True,
+            )  # fmt: skip
+
+
+@inlined
+def _scatter(
+    image: Any, first_tile: Any, begin: Any, end: Any, band: Any, bands: Any, kept_points: Any, points_each: Any,
+    grad_columns: Any, column_row: Any, extents: Any, grad_x: Any, sizes: Any,
+) -> None:  # fmt: skip
+    channels = sizes.channels
+    group_channels = channels // sizes.deform_groups
+    lowest, highest = sizes.height * sizes.width, -1
+    for slot in range(begin, end):
+        lowest, highest = min(lowest, extents[2 * slot]), max(highest, extents[2 * slot + 1])
+    width = highest + 1 - lowest
+    low, high = lowest + band * width // bands, lowest + (band + 1) * width // bands
+    grad_image = shift(grad_x, image * sizes.height * sizes.width * channels)
+    for slot in range(begin, end):
+        if extents[2 * slot] >= high or extents[2 * slot + 1] < low:
+            continue
+        tile = tile_of(first_tile + slot, sizes)
+        points, _ = carve_points(shift(kept_points, slot * points_each), sizes)
+        rows = shift(grad_columns, slot * sizes.tile * column_row)
+        for p in range(tile.count):
+            for group in range(sizes.deform_groups):
+                begin = group * group_channels
+                for tap in range(sizes.taps):
+                    gradient = shift(rows, p * column_row + tap * channels + begin)
+                    spot = spot_of(group, tap, p, sizes)
+                    spread(points, spot, low, high, gradient, shift(grad_image, begin), group_channels, sizes)

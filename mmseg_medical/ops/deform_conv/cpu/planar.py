@@ -1,0 +1,265 @@
+"""Convolution with few channels an offset group, channels first: a vector holds neighbouring positions.
+
+Each position has neighbours of its own, so values are gathered; nothing else than that costs. It also takes every
+grouping that the other two kernels do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
+from mmseg_medical.ops.deform_conv.cpu.points import (
+    CORNERS,
+    blend,
+    carve_points,
+    corner_weights,
+    differentiate,
+    lay_grid,
+    locate,
+    place_of,
+    tile_of,
+)
+from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
+from mmseg_medical.ops.deform_conv.cpu.simd import (
+    fetch_add,
+    fma,
+    gather_pair,
+    lanes,
+    load,
+    load_first,
+    pointer,
+    select,
+    shift,
+    splat,
+    store,
+    store_first,
+    total,
+)
+
+
+@kernel
+def forward(
+    counter: Any, memory: Any, memory_each: Any, x: Any, offset: Any, mask: Any, weight: Any, bias: Any, out: Any,
+    sizes: Any,
+) -> None:  # fmt: skip
+    """Write tiles of ``out``, contiguous; weight is (groups, C_out / groups, C / groups, K) with rows to spare."""
+    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    weight_, bias_, out_ = pointer(weight), pointer(bias), pointer(out)
+    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    points, columns = carve_points(mine, sizes)
+    result = shift(columns, sizes.channels * sizes.taps * sizes.tile)
+    depth = sizes.channels // sizes.groups * sizes.taps
+    group_out = sizes.out_channels // sizes.groups
+    while True:
+        task = fetch_add(counter_, 1)
+        if task >= sizes.batch * sizes.tiles:
+            return
+        tile = tile_of(task, sizes)
+        lay_grid(tile, sizes, points)
+        for point in range(sizes.deform_groups * sizes.taps):
+            _sample(tile, point, x_, offset_, mask_, columns, points, sizes)
+        for c in range(sizes.out_channels):
+            for i in range(0, sizes.tile, lanes(offset_)):
+                store(result, c * sizes.tile + i, splat(bias_[c], bias_))
+        for group in range(sizes.groups):
+            multiply(
+                shift(weight_, group * group_out * depth), depth, 1,
+                shift(columns, group * depth * sizes.tile), lanes(offset_), sizes.tile, depth,
+                shift(result, group * group_out * sizes.tile), sizes.tile, group_out, sizes.tile // lanes(offset_),
+                True,
+            )  # fmt: skip
+            # Rows beyond the group's are the next group's: sums of the wrong columns.
+            for c in range((group + 1) * group_out, min((group + 1) * group_out + ROWS, sizes.out_channels)):
+                for i in range(0, sizes.tile, lanes(offset_)):
+                    store(result, c * sizes.tile + i, splat(bias_[c], bias_))
+        for c in range(sizes.out_channels):
+            at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
+            for i in range(0, tile.count, lanes(offset_)):
+                store_first(out_, at + i, tile.count - i, load(result, c * sizes.tile + i))
+
+
+@inlined
+def _sample(tile: Any, point: Any, x: Any, offset: Any, mask: Any, columns: Any, points: Any, sizes: Any) -> None:
+    """Modulated samples of all channels of a point's group, to columns (C, K, tile)."""
+    plane, group_channels = sizes.height * sizes.width, sizes.channels // sizes.deform_groups
+    begin, tap = point // sizes.taps * group_channels, point % sizes.taps
+    place = place_of(tile, point, sizes)
+    for i in range(0, sizes.tile, lanes(offset)):
+        inside, numbers, sides, _, modulation = locate(tile, place, i, offset, mask, sizes, points)
+        weights = corner_weights(sides, modulation)
+        for c in range(begin, begin + group_channels):
+            values = _gather(x, (tile.image * sizes.channels + c) * plane, numbers, sizes)
+            sample = select(inside, blend(weights, values), splat(0, x))
+            store(columns, (c * sizes.taps + tap) * sizes.tile + i, sample)
+
+
+@inlined
+def _gather(x: Any, start: Any, numbers: Any, sizes: Any) -> Any:
+    """Values of the four neighbours, fetched as two adjacent pairs, both on the map."""
+    first, second, third, _ = numbers
+    zero, last = splat(0, first), splat(max(sizes.height * sizes.width - 2, 0), first)
+    # The left neighbour starts a pair but in the last pixel of the map; one column outside, both are the same.
+    upper, lower = select(first < last, first, last), select(third < last, third, last)
+    single = (second - first) <= zero
+    upper_pair, lower_pair = gather_pair(x, start, upper), gather_pair(x, start, lower)
+    upper_left = select(first > upper, upper_pair[1], upper_pair[0])
+    lower_left = select(third > lower, lower_pair[1], lower_pair[0])
+    return (
+        upper_left,
+        select(single, upper_left, upper_pair[1]),
+        lower_left,
+        select(single, lower_left, lower_pair[1]),
+    )
+
+
+@kernel
+def columns_backward(
+    counter: Any, memory: Any, memory_each: Any, first_tile: Any, tiles: Any, x: Any, offset: Any, mask: Any,
+    weight: Any, grad_output: Any, columns: Any, grad_columns: Any, grad_rows: Any, grad_offset: Any, grad_mask: Any,
+    sizes: Any,
+) -> None:  # fmt: skip
+    """Columns and their gradients of some tiles; from them the gradients of offset and mask.
+
+    weight as in :func:`forward`; grad_output is contiguous. Kept for the next step: columns and grad_columns
+    (slots, C, K, tile) and grad_rows (slots, C_out, tile), all zero beyond a tile's last position.
+    """
+    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    weight_, grad_output_ = pointer(weight), pointer(grad_output)
+    columns_, grad_columns_, grad_rows_ = pointer(columns), pointer(grad_columns), pointer(grad_rows)
+    grad_offset_, grad_mask_ = pointer(grad_offset), pointer(grad_mask)
+    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    points, spare = carve_points(mine, sizes)
+    depth = sizes.channels // sizes.groups * sizes.taps
+    group_out, size = sizes.out_channels // sizes.groups, sizes.tile
+    while True:
+        slot = fetch_add(counter_, 1)
+        if slot >= tiles:
+            return
+        tile = tile_of(first_tile + slot, sizes)
+        column = shift(columns_, slot * sizes.channels * sizes.taps * size)
+        grad_column = shift(grad_columns_, slot * sizes.channels * sizes.taps * size)
+        rows = shift(grad_rows_, slot * sizes.out_channels * size)
+        lay_grid(tile, sizes, points)
+        for c in range(sizes.out_channels):
+            at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
+            for i in range(0, size, lanes(offset_)):
+                store(rows, c * size + i, load_first(grad_output_, at + i, tile.count - i))
+        for group in range(sizes.groups):
+            # Rounded up, the rows would run into those of a slot that another thread fills.
+            multiply(
+                shift(weight_, group * group_out * depth), 1, depth, shift(rows, group * group_out * size),
+                lanes(offset_), size, group_out, spare, size, depth, size // lanes(offset_), False,
+            )  # fmt: skip
+            for i in range(0, depth * size, lanes(offset_)):
+                store(grad_column, group * depth * size + i, load(spare, i))
+        for point in range(sizes.deform_groups * sizes.taps):
+            _differentiate(
+                tile, point, x_, offset_, mask_, column, grad_column, grad_offset_, grad_mask_, points, sizes
+            )
+
+
+@inlined
+def _differentiate(
+    tile: Any, point: Any, x: Any, offset: Any, mask: Any, columns: Any, grad_columns: Any, grad_offset: Any,
+    grad_mask: Any, points: Any, sizes: Any,
+) -> None:  # fmt: skip
+    """Sample a point again; its gradients are sums over the channels of its group."""
+    plane, group_channels = sizes.height * sizes.width, sizes.channels // sizes.deform_groups
+    begin, tap = point // sizes.taps * group_channels, point % sizes.taps
+    place = place_of(tile, point, sizes)
+    number = tile.image * sizes.deform_groups * sizes.taps + point
+    for i in range(0, sizes.tile, lanes(offset)):
+        located = locate(tile, place, i, offset, mask, sizes, points)
+        inside, numbers, sides, _, modulation = located
+        weights = corner_weights(sides, modulation)
+        dot_0 = dot_1 = dot_2 = dot_3 = splat(0, x)
+        for c in range(begin, begin + group_channels):
+            at = (c * sizes.taps + tap) * sizes.tile + i
+            values = _gather(x, (tile.image * sizes.channels + c) * plane, numbers, sizes)
+            gradient = load(grad_columns, at)
+            dot_0, dot_1 = fma(gradient, values[0], dot_0), fma(gradient, values[1], dot_1)
+            dot_2, dot_3 = fma(gradient, values[2], dot_2), fma(gradient, values[3], dot_3)
+            store(columns, at, select(inside, blend(weights, values), splat(0, x)))
+        along_y, along_x, of_mask = differentiate(located, (dot_0, dot_1, dot_2, dot_3))
+        rest, grad_at = tile.count - i, number * sizes.length + tile.first + i
+        shift_at = 2 * number * sizes.length + tile.first + i
+        store_first(grad_offset, shift_at, rest, along_y)
+        store_first(grad_offset, shift_at + sizes.length, rest, along_x)
+        store_first(grad_mask, grad_at, rest, of_mask)
+
+
+@kernel
+def parameters_backward(
+    counter: Any, memory: Any, memory_each: Any, first_tile: Any, tiles: Any, offset: Any, mask: Any, columns: Any,
+    grad_columns: Any, grad_rows: Any, grad_weight: Any, grad_x: Any, with_x: Any, with_weight: Any,
+    sizes: Any,
+) -> None:  # fmt: skip
+    """Add what some tiles give to the gradients of weight, (C_out, C / groups, K), and input, contiguous.
+
+    A task owns a channel of an image or a row of the weight's gradient and adds in the order of the tiles.
+    """
+    counter_, offset_, mask_, columns_ = pointer(counter), pointer(offset), pointer(mask), pointer(columns)
+    grad_columns_, grad_rows_ = pointer(grad_columns), pointer(grad_rows)
+    grad_weight_, grad_x_ = pointer(grad_weight), pointer(grad_x)
+    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    points, _ = carve_points(mine, sizes)
+    first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
+    planes = (last_image - first_image + 1) * sizes.channels if with_x else 0
+    while True:
+        task = fetch_add(counter_, 1)
+        if task < planes:
+            image = first_image + task // sizes.channels
+            begin = max(first_tile, image * sizes.tiles) - first_tile
+            end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
+            for slot in range(begin, end):
+                _scatter(
+                    tile_of(first_tile + slot, sizes), task % sizes.channels, offset_, mask_,
+                    shift(grad_columns_, slot * sizes.channels * sizes.taps * sizes.tile), grad_x_, points, sizes,
+                )  # fmt: skip
+            continue
+        if not with_weight or task - planes >= sizes.out_channels:
+            return
+        _add_weight_row(task - planes, tiles, columns_, grad_rows_, grad_weight_, sizes)
+
+
+@inlined
+def _scatter(
+    tile: Any, channel: Any, offset: Any, mask: Any, grad_columns: Any, grad_x: Any, points: Any, sizes: Any
+) -> None:
+    plane = shift(grad_x, (tile.image * sizes.channels + channel) * sizes.height * sizes.width)
+    group, size = channel // (sizes.channels // sizes.deform_groups), sizes.tile
+    numbers, weights = points.numbers, points.weights
+    lay_grid(tile, sizes, points)
+    for tap in range(sizes.taps):
+        place = place_of(tile, group * sizes.taps + tap, sizes)
+        for i in range(0, size, lanes(offset)):
+            inside, corners, sides, _, modulation = locate(tile, place, i, offset, mask, sizes, points)
+            gradient = load(grad_columns, (channel * sizes.taps + tap) * size + i)
+            portions = corner_weights(sides, modulation * gradient)
+            store(numbers, i, select(inside, corners[0], splat(-1, corners[0])))
+            store(numbers, i + size, corners[1])
+            store(numbers, i + 2 * size, corners[2])
+            store(numbers, i + 3 * size, corners[3])
+            store(weights, i, portions[0])
+            store(weights, i + size, portions[1])
+            store(weights, i + 2 * size, portions[2])
+            store(weights, i + 3 * size, portions[3])
+        for p in range(tile.count):
+            if numbers[p] >= 0:
+                for here in range(p, p + CORNERS * size, size):
+                    plane[numbers[here]] += weights[here]
+
+
+@inlined
+def _add_weight_row(row: Any, tiles: Any, columns: Any, grad_rows: Any, grad_weight: Any, sizes: Any) -> None:
+    depth = sizes.channels // sizes.groups * sizes.taps
+    first = row // (sizes.out_channels // sizes.groups) * depth
+    for slot in range(tiles):
+        gradient = shift(grad_rows, (slot * sizes.out_channels + row) * sizes.tile)
+        column = shift(columns, (slot * sizes.channels * sizes.taps + first) * sizes.tile)
+        for k in range(depth):
+            dot = splat(0, gradient)
+            for i in range(0, sizes.tile, lanes(columns)):
+                dot = fma(load(gradient, i), load(column, k * sizes.tile + i), dot)
+            grad_weight[row * depth + k] += total(dot)

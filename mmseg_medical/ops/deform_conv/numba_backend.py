@@ -1,0 +1,349 @@
+"""CPU back end: kernels compiled by numba, parallel, without a column matrix.
+
+Which of three ways a convolution takes depends on its groups alone, see :func:`_kind`. The first call for a dtype and
+way compiles its kernel, some seconds, and numba keeps it on disk for later processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmseg_medical.ops.deform_conv.geometry import DeformGeometry, memory_format_of
+
+requirement = "it needs numba (`pip install numba`) and tensors on the CPU"
+
+# Bytes of one thread's columns in a forward pass, so that they stay in its second-level cache.
+_COLUMNS_BYTES = 400_000
+# Bytes of columns and their gradients that a backward pass holds at a time.
+_KEPT_BYTES = 4_000_000
+# Multiply-accumulates below which another thread costs more than it saves.
+_WORK_PER_THREAD = 300_000
+# Parts of a depth-wise weight's gradient, whatever the threads, so that its bits do not depend on them.
+_PARTS = 64
+
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+
+
+@cache
+def available() -> bool:
+    """Whether numba is installed."""
+    return find_spec('numba') is not None
+
+
+def forward(
+    input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geometry: DeformGeometry
+) -> Tensor:
+    """See :func:`mmseg_medical.ops.modulated_deform_conv2d`; the arguments have been checked."""
+    call = _Call(input, offset, mask, weight, geometry)
+    bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
+    return {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias.to(call.dtype))
+
+
+def backward(
+    grad_output: Tensor,
+    input: Tensor,
+    offset: Tensor,
+    mask: Tensor,
+    weight: Tensor,
+    geometry: DeformGeometry,
+    needed: Sequence[bool],
+) -> Gradients:
+    """Gradients of input, offset, mask and weight, None where not ``needed``; the same bits for any threads."""
+    call = _Call(input, offset, mask, weight, geometry)
+    ways = {'dense': _dense_backward, 'depthwise': _depthwise_backward, 'planar': _planar_backward}
+    gradients = ways[call.kind](call, grad_output.to(call.dtype), needed)
+    wanted = zip(gradients, (input, offset, mask, weight), needed, strict=True)
+    return tuple(g.to(like.dtype) if want and g is not None else None for g, like, want in wanted)  # type: ignore[return-value]
+
+
+def _kind(channels: int, out_channels: int, groups: int, deform_groups: int, lanes: int) -> str:
+    # With channels last, vectors hold the channels of an offset group: too few of them leave lanes empty.
+    if 2 * channels // deform_groups < lanes:
+        return 'planar'
+    if groups == 1:
+        return 'dense'
+    return 'depthwise' if groups == channels == out_channels else 'planar'
+
+
+class _Call:
+    """Arguments of one call as the kernels take them, in float32 or float64."""
+
+    def __init__(
+        self, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: DeformGeometry
+    ) -> None:
+        from mmseg_medical.ops.deform_conv.cpu.points import Sizes, points_size
+        from mmseg_medical.ops.deform_conv.cpu.product import ROWS
+        from mmseg_medical.ops.deform_conv.cpu.simd import lanes_of
+
+        self.dtype = input.dtype if input.dtype == torch.float64 else torch.float32
+        self.memory_format = memory_format_of(input)
+        self.rows = ROWS
+        self.lanes = lanes_of(self.dtype.itemsize)
+        batch, channels, height, width = input.shape
+        self.input, self.weight = input.to(self.dtype), weight.to(self.dtype)
+        self.offset, self.mask = _by_image(offset.to(self.dtype)), _by_image(mask.to(self.dtype))
+        self.kind = _kind(channels, weight.shape[0], geometry.groups, geometry.deform_groups, self.lanes)
+        length = geometry.out_size[0] * geometry.out_size[1]
+        tile = self._tile(channels * geometry.taps, length)
+        self.sizes = Sizes(
+            batch=batch,
+            channels=channels,
+            out_channels=weight.shape[0],
+            height=height,
+            width=width,
+            out_height=geometry.out_size[0],
+            out_width=geometry.out_size[1],
+            kernel_height=geometry.kernel[0],
+            kernel_width=geometry.kernel[1],
+            stride_y=geometry.stride[0],
+            stride_x=geometry.stride[1],
+            padding_y=geometry.padding[0],
+            padding_x=geometry.padding[1],
+            dilation_y=geometry.dilation[0],
+            dilation_x=geometry.dilation[1],
+            groups=geometry.groups,
+            deform_groups=geometry.deform_groups,
+            taps=geometry.taps,
+            length=length,
+            tile=tile,
+            tiles=-(-length // tile),
+            offset_image=self.offset.stride(0),
+            mask_image=self.mask.stride(0),
+        )
+        self.points_each = points_size(geometry.deform_groups, geometry.taps, tile)
+
+    def _tile(self, depth: int, length: int) -> int:
+        if self.kind == 'planar':
+            # The longer the better: every channel and tap lies in another page.
+            unit, most = self.lanes, _COLUMNS_BYTES // (depth * self.dtype.itemsize)
+        else:
+            unit, most = math.lcm(self.lanes, self.rows), 96
+        return min(-(-length // unit) * unit, max(unit, most // unit * unit))
+
+    @property
+    def tasks(self) -> int:
+        """Tiles of the batch."""
+        return self.sizes.batch * self.sizes.tiles
+
+    @property
+    def depth(self) -> int:
+        """Rows of the column matrix of one group."""
+        return self.sizes.channels // self.sizes.groups * self.sizes.taps
+
+    def threads(self, tasks: int) -> int:
+        """How many are worth their start for so many tasks."""
+        work = self.sizes.batch * self.sizes.length * self.depth * self.sizes.out_channels
+        return max(1, min(torch.get_num_threads(), tasks, 1 + work // _WORK_PER_THREAD))
+
+    def empty(self, *shape: int) -> Tensor:
+        return _empty(shape, self.dtype)
+
+    def memory(self, threads: int, elements: int) -> tuple[np.ndarray, int]:
+        """Room for each thread and its size, in whole cache lines."""
+        each = (self.points_each + elements + 15) // 16 * 16
+        return _flat(torch.zeros(threads * each, dtype=self.dtype)), each
+
+    def channels_last(self) -> np.ndarray:
+        """The input, (N, H, W, C)."""
+        return _flat(self.input.permute(0, 2, 3, 1).contiguous())
+
+    def planes(self) -> np.ndarray:
+        """The input, (N, C, H, W), with an element to spare: kernels fetch pairs, of which there is none in one pixel."""
+        planes = self.input.contiguous()
+        spare = self.sizes.height * self.sizes.width == 1
+        return _flat(F.pad(planes.reshape(-1), (0, 1)) if spare else planes)
+
+    def weight_rows(self) -> np.ndarray:
+        """The weight, (C_out, C / groups * K), with as many rows to spare as a block of sums has."""
+        return _flat(F.pad(self.weight.reshape(self.sizes.out_channels, self.depth), (0, 0, 0, self.rows)))
+
+    def slots(self, elements: int) -> int:
+        """Tiles whose columns a backward pass keeps at a time, ``elements`` for each position."""
+        fit = _KEPT_BYTES // (self.dtype.itemsize * elements * self.sizes.tile)
+        return max(1, min(self.tasks, max(fit, torch.get_num_threads())))
+
+    def output(self, channels: int, height: int, width: int) -> Tensor:
+        """A map in the memory format of the input."""
+        batch = self.sizes.batch
+        if self.memory_format == torch.channels_last:
+            return self.empty(batch, height, width, channels).permute(0, 3, 1, 2)
+        return self.empty(batch, channels, height, width)
+
+    def panels(self, matrix: Tensor) -> np.ndarray:
+        """(rows, columns) cut into panels as wide as a vector, (vectors, rows, lanes), the last one filled with zeros."""
+        rows, columns = matrix.shape
+        vectors = -(-columns // self.lanes)
+        padded = F.pad(matrix, (0, vectors * self.lanes - columns))
+        return _flat(padded.reshape(rows, vectors, self.lanes).permute(1, 0, 2).contiguous())
+
+
+def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    # NumPy asks the system for huge pages: touching a new map of 100 MB takes 7 ms instead of 34 ms.
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.empty(tuple(shape), kind))
+
+
+def _by_image(tensor: Tensor) -> Tensor:
+    # Thirds of an offset branch's output are contiguous but for the step from image to image.
+    return tensor if tensor.numel() and tensor[0].is_contiguous() else tensor.contiguous()
+
+
+def _flat(tensor: Tensor) -> np.ndarray:
+    """The memory from a tensor's first to its last element, when only its images may lie apart."""
+    tensor = tensor.detach()
+    if not tensor.is_contiguous():
+        span = (tensor.shape[0] - 1) * tensor.stride(0) + tensor[0].numel()
+        tensor = tensor.as_strided((span,), (1,))
+    return tensor.reshape(-1).numpy()
+
+
+def _map(tensor: Tensor) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """A map in either memory format as it lies in memory, and the steps from image, channel and position to the next."""
+    _, channels, height, width = tensor.shape
+    if memory_format_of(tensor) == torch.channels_last:
+        return _flat(tensor.permute(0, 2, 3, 1)), (channels * height * width, 1, channels)
+    return _flat(tensor.contiguous()), (channels * height * width, height * width, 1)
+
+
+def _dense(call: _Call, bias: Tensor) -> Tensor:
+    from mmseg_medical.ops.deform_conv.cpu import dense, threads
+
+    sizes = call.sizes
+    out = call.output(sizes.out_channels, sizes.out_height, sizes.out_width)
+    panels = call.panels(call.weight.permute(2, 3, 1, 0).reshape(call.depth, -1))
+    row = len(panels) // call.depth
+    count = call.threads(call.tasks)
+    memory, each = call.memory(count, (sizes.tile + call.rows) * (call.depth + row))
+    padded_bias = _flat(F.pad(bias, (0, row - len(bias))))
+    arguments = call.channels_last(), _flat(call.offset), _flat(call.mask), panels, padded_bias, *_map(out), sizes
+    threads.run(dense.forward, count, memory, each, *arguments)
+    return out
+
+
+def _depthwise(call: _Call, bias: Tensor) -> Tensor:
+    from mmseg_medical.ops.deform_conv.cpu import depthwise, threads
+
+    sizes = call.sizes
+    out = call.output(sizes.out_channels, sizes.out_height, sizes.out_width)
+    count = call.threads(call.tasks)
+    memory, each = call.memory(count, (sizes.tile + 1) * sizes.channels)
+    weight = _flat(call.weight.reshape(sizes.channels, sizes.taps).t().contiguous())
+    arguments = call.channels_last(), _flat(call.offset), _flat(call.mask), weight, _flat(bias), *_map(out), sizes
+    threads.run(depthwise.forward, count, memory, each, *arguments)
+    return out
+
+
+def _planar(call: _Call, bias: Tensor) -> Tensor:
+    from mmseg_medical.ops.deform_conv.cpu import planar, threads
+
+    sizes = call.sizes
+    out = call.empty(sizes.batch, sizes.out_channels, sizes.out_height, sizes.out_width)
+    count = call.threads(call.tasks)
+    columns = sizes.channels * sizes.taps + sizes.out_channels + call.rows
+    memory, each = call.memory(count, columns * sizes.tile)
+    arguments = _flat(call.offset), _flat(call.mask), call.weight_rows(), _flat(bias), _flat(out), sizes
+    threads.run(planar.forward, count, memory, each, call.planes(), *arguments)
+    return out.contiguous(memory_format=call.memory_format)
+
+
+def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
+    from mmseg_medical.ops.deform_conv.cpu import dense, threads
+
+    sizes, lanes = call.sizes, call.lanes
+    grad_input = torch.zeros(sizes.batch, sizes.height, sizes.width, sizes.channels, dtype=call.dtype)
+    grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
+    depth, out_row = -(-call.depth // lanes) * lanes, -(-sizes.out_channels // lanes) * lanes
+    block = 8 * call.rows
+    grad_weight = torch.zeros(depth + block, out_row, dtype=call.dtype)
+    panels = call.panels(call.weight.permute(0, 2, 3, 1).reshape(sizes.out_channels, call.depth))
+    slots = call.slots(2 * depth + out_row + call.points_each // sizes.tile)
+    rows = slots * sizes.tile + call.rows
+    kept = _flat(call.empty(slots * call.points_each))
+    columns, grad_columns = _flat(call.empty(rows * depth)), _flat(call.empty(rows * depth))
+    grad_rows, extents = _flat(call.empty(rows * out_row)), np.empty(2 * slots, np.int64)
+    grad_map, steps = _map(grad_output)
+    maps = call.channels_last(), _flat(call.offset), _flat(call.mask), panels, grad_map, steps
+    for first in range(0, call.tasks, slots):
+        tiles = min(slots, call.tasks - first)
+        count = call.threads(tiles)
+        threads.run(
+            dense.columns_backward, count, first, tiles, *maps, kept, call.points_each, columns, grad_columns, grad_rows,
+            _flat(grad_offset), _flat(grad_mask), extents, sizes,
+        )  # fmt: skip
+        threads.run(
+            dense.parameters_backward, call.threads(2 * call.tasks), first, tiles, kept, call.points_each, columns,
+            grad_columns, grad_rows, extents, count if needed[0] else 0, block if needed[3] else 0, _flat(grad_weight),
+            _flat(grad_input), sizes,
+        )  # fmt: skip
+    kernel = (sizes.kernel_height, sizes.kernel_width, sizes.channels, sizes.out_channels)
+    return (
+        grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format),
+        grad_offset,
+        grad_mask,
+        grad_weight[: call.depth, : sizes.out_channels].reshape(kernel).permute(3, 2, 0, 1).contiguous(),
+    )
+
+
+def _depthwise_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
+    from mmseg_medical.ops.deform_conv.cpu import depthwise, threads
+
+    sizes = call.sizes
+    grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
+    chunk = -(-call.tasks // _PARTS)
+    parts = -(-call.tasks // chunk) if chunk else 0
+    grad_weight = torch.zeros(parts, sizes.taps, sizes.channels, dtype=call.dtype)
+    extents = np.empty(2 * call.tasks, np.int64)
+    count = call.threads(parts)
+    memory, each = call.memory(count, (sizes.tile + 2) * sizes.channels)
+    weight = _flat(call.weight.reshape(sizes.channels, sizes.taps).t().contiguous())
+    offset, mask, (grad_map, steps) = _flat(call.offset), _flat(call.mask), _map(grad_output)
+    threads.run(
+        depthwise.columns_backward, count, memory, each, call.channels_last(), offset, mask, weight, grad_map, steps,
+        _flat(grad_offset), _flat(grad_mask), _flat(grad_weight), extents, chunk, sizes,
+    )  # fmt: skip
+    grad_input = None
+    if needed[0]:
+        grad_input = torch.zeros(sizes.batch, sizes.height, sizes.width, sizes.channels, dtype=call.dtype)
+        bands = 2 * count if count > 1 else 1
+        threads.run(
+            depthwise.input_backward, count, memory, each, offset, mask, weight, grad_map, steps, extents,
+            _flat(grad_input), bands, sizes,
+        )  # fmt: skip
+        grad_input = grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format)
+    return grad_input, grad_offset, grad_mask, grad_weight.sum(0).t().reshape(call.weight.shape)
+
+
+def _planar_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
+    from mmseg_medical.ops.deform_conv.cpu import planar, threads
+
+    sizes = call.sizes
+    grad_input = torch.zeros(call.input.shape, dtype=call.dtype)
+    grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
+    grad_weight = torch.zeros(call.weight.shape, dtype=call.dtype)
+    all_columns = sizes.channels * sizes.taps
+    slots = call.slots(2 * all_columns + sizes.out_channels)
+    columns, grad_columns = (_flat(call.empty(slots * sizes.tile * all_columns)) for _ in range(2))
+    grad_rows = _flat(call.empty(slots * sizes.tile * sizes.out_channels))
+    memory, each = call.memory(torch.get_num_threads(), (call.depth + call.rows) * sizes.tile)
+    planes, offset, mask, weight = call.planes(), _flat(call.offset), _flat(call.mask), call.weight_rows()
+    grad_map = _flat(grad_output.contiguous())
+    for first in range(0, call.tasks, slots):
+        tiles = min(slots, call.tasks - first)
+        threads.run(
+            planar.columns_backward, call.threads(tiles), memory, each, first, tiles, planes, offset, mask, weight,
+            grad_map, columns, grad_columns, grad_rows, _flat(grad_offset), _flat(grad_mask), sizes,
+        )  # fmt: skip
+        threads.run(
+            planar.parameters_backward, call.threads(sizes.channels), memory, each, first, tiles, offset, mask, columns,
+            grad_columns, grad_rows, _flat(grad_weight), _flat(grad_input), needed[0], needed[3], sizes,
+        )  # fmt: skip
+    return grad_input.contiguous(memory_format=call.memory_format), grad_offset, grad_mask, grad_weight
