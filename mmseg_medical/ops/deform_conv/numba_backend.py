@@ -58,6 +58,8 @@ def backward(
     needed: Sequence[bool],
 ) -> Gradients:
     """Gradients of input, offset, mask and weight, None where not ``needed``; the same bits for any threads."""
+    if grad_output.numel() == 0:
+        return tuple(torch.zeros_like(a) if want else None for a, want in zip((input, offset, mask, weight), needed, strict=True))  # type: ignore[return-value]
     call = _Call(input, offset, mask, weight, geometry)
     ways = {'dense': _dense_backward, 'depthwise': _depthwise_backward, 'planar': _planar_backward}
     gradients = ways[call.kind](call, grad_output.to(call.dtype), needed)
@@ -150,7 +152,7 @@ class _Call:
     def memory(self, threads: int, elements: int) -> tuple[np.ndarray, int]:
         """Room for each thread and its size, in whole cache lines."""
         each = (self.points_each + elements + 15) // 16 * 16
-        return _flat(torch.zeros(threads * each, dtype=self.dtype)), each
+        return _flat(self.empty(threads * each)), each
 
     def channels_last(self) -> np.ndarray:
         """The input, (N, H, W, C)."""
@@ -178,12 +180,14 @@ class _Call:
             return self.empty(batch, height, width, channels).permute(0, 3, 1, 2)
         return self.empty(batch, channels, height, width)
 
-    def panels(self, matrix: Tensor) -> np.ndarray:
-        """(rows, columns) cut into panels as wide as a vector, (vectors, rows, lanes), the last one filled with zeros."""
-        rows, columns = matrix.shape
+    def panels(self, pack: Any, rows: int, columns: int) -> np.ndarray:
+        """The weight packed by one of the kernels for it."""
+        from mmseg_medical.ops.deform_conv.cpu import threads
+
         vectors = -(-columns // self.lanes)
-        padded = F.pad(matrix, (0, vectors * self.lanes - columns))
-        return _flat(padded.reshape(rows, vectors, self.lanes).permute(1, 0, 2).contiguous())
+        panels = _flat(self.empty(vectors * rows * self.lanes))
+        threads.run(pack, self.threads(vectors), _flat(self.weight.contiguous()), panels, self.sizes)
+        return panels
 
 
 def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -215,11 +219,11 @@ def _map(tensor: Tensor) -> tuple[np.ndarray, tuple[int, int, int]]:
 
 
 def _dense(call: _Call, bias: Tensor) -> Tensor:
-    from mmseg_medical.ops.deform_conv.cpu import dense, threads
+    from mmseg_medical.ops.deform_conv.cpu import dense, packing, threads
 
     sizes = call.sizes
     out = call.output(sizes.out_channels, sizes.out_height, sizes.out_width)
-    panels = call.panels(call.weight.permute(2, 3, 1, 0).reshape(call.depth, -1))
+    panels = call.panels(packing.pack_by_output, call.depth, sizes.out_channels)
     row = len(panels) // call.depth
     count = call.threads(call.tasks)
     memory, each = call.memory(count, (sizes.tile + call.rows) * (call.depth + row))
@@ -256,15 +260,15 @@ def _planar(call: _Call, bias: Tensor) -> Tensor:
 
 
 def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
-    from mmseg_medical.ops.deform_conv.cpu import dense, threads
+    from mmseg_medical.ops.deform_conv.cpu import dense, packing, threads
 
     sizes, lanes = call.sizes, call.lanes
     grad_input = torch.zeros(sizes.batch, sizes.height, sizes.width, sizes.channels, dtype=call.dtype)
     grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
     depth, out_row = -(-call.depth // lanes) * lanes, -(-sizes.out_channels // lanes) * lanes
-    block = 8 * call.rows
-    grad_weight = torch.zeros(depth + block, out_row, dtype=call.dtype)
-    panels = call.panels(call.weight.permute(0, 2, 3, 1).reshape(sizes.out_channels, call.depth))
+    block = 2 * call.rows
+    packed = call.empty((sizes.out_channels + block) * depth)
+    panels = call.panels(packing.pack_by_input, sizes.out_channels, call.depth)
     slots = call.slots(2 * depth + out_row + call.points_each // sizes.tile)
     rows = slots * sizes.tile + call.rows
     kept = _flat(call.empty(slots * call.points_each))
@@ -281,15 +285,18 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
         )  # fmt: skip
         threads.run(
             dense.parameters_backward, call.threads(2 * call.tasks), first, tiles, kept, call.points_each, columns,
-            grad_columns, grad_rows, extents, count if needed[0] else 0, block if needed[3] else 0, _flat(grad_weight),
+            grad_columns, grad_rows, extents, count if needed[0] else 0, block if needed[3] else 0, _flat(packed),
             _flat(grad_input), sizes,
         )  # fmt: skip
-    kernel = (sizes.kernel_height, sizes.kernel_width, sizes.channels, sizes.out_channels)
+    grad_weight = call.empty(*call.weight.shape)
+    if needed[3]:
+        count = call.threads(sizes.out_channels)
+        threads.run(packing.unpack_gradient, count, _flat(packed), depth, _flat(grad_weight), sizes)
     return (
         grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format),
         grad_offset,
         grad_mask,
-        grad_weight[: call.depth, : sizes.out_channels].reshape(kernel).permute(3, 2, 0, 1).contiguous(),
+        grad_weight,
     )
 
 

@@ -117,9 +117,9 @@ def parameters_backward(
     counter: Any, first_tile: Any, tiles: Any, kept_points: Any, points_each: Any, columns: Any, grad_columns: Any,
     grad_rows: Any, extents: Any, bands: Any, block: Any, grad_weight: Any, grad_x: Any, sizes: Any,
 ) -> None:  # fmt: skip
-    """Add what some tiles give to the gradients of weight, (K * C rounded up, C_out rounded up), and input.
+    """Add what some tiles give to the gradients of weight, (C_out, K * C rounded up to vectors), and input.
 
-    A task owns ``block`` rows of the weight's gradient or one of ``bands`` bands of the pixels that an image's tiles
+    A task owns ``block`` rows of the weight's gradient, which the first tile overwrites, or one of ``bands`` bands of the pixels that an image's tiles
     sampled, and adds in the order of the tiles. Without blocks or bands, that gradient is left alone.
     """
     counter_, kept_points_, columns_ = pointer(counter), pointer(kept_points), pointer(columns)
@@ -127,8 +127,7 @@ def parameters_backward(
     grad_weight_, grad_x_ = pointer(grad_weight), pointer(grad_x)
     depth = sizes.taps * sizes.channels
     column_row = (depth + lanes(columns_) - 1) // lanes(columns_) * lanes(columns_)
-    vectors = (sizes.out_channels + lanes(columns_) - 1) // lanes(columns_)
-    grad_row = vectors * lanes(columns_)
+    grad_row = (sizes.out_channels + lanes(columns_) - 1) // lanes(columns_) * lanes(columns_)
     first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
     band_tasks = (last_image - first_image + 1) * bands
     while True:
@@ -143,14 +142,15 @@ def parameters_backward(
             )  # fmt: skip
             continue
         row = (task - band_tasks) * block
-        if block == 0 or row >= depth:
+        if block == 0 or row >= sizes.out_channels:
             return
         for slot in range(tiles):
             tile = tile_of(first_tile + slot, sizes)
             multiply(
-                shift(columns_, slot * sizes.tile * column_row + row), 1, column_row,
-                shift(grad_rows_, slot * sizes.tile * grad_row), lanes(columns_), grad_row, tile.count,
-                shift(grad_weight_, row * grad_row), grad_row, min(block, depth - row), vectors, True,
+                shift(grad_rows_, slot * sizes.tile * grad_row + row), 1, grad_row,
+                shift(columns_, slot * sizes.tile * column_row), lanes(columns_), column_row, tile.count,
+                shift(grad_weight_, row * column_row), column_row, min(block, sizes.out_channels - row),
+                column_row // lanes(columns_), first_tile + slot > 0,
             )  # fmt: skip
 
 
