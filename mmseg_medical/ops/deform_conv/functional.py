@@ -7,13 +7,7 @@ from torch import Tensor
 
 from mmseg_medical.ops.deform_conv import library, mmcv_backend, torch_backend
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
-
-BACKENDS = ('auto', 'torch', 'mmcv', 'numba', 'triton')
-
-
-def available_backends() -> tuple[str, ...]:
-    """Names that ``backend=`` accepts on this machine, without ``'auto'``."""
-    return ('torch', 'mmcv') if mmcv_backend.available() else ('torch',)
+from mmseg_medical.ops.deform_conv.selection import choose
 
 
 def modulated_deform_conv2d(
@@ -48,35 +42,27 @@ def modulated_deform_conv2d(
         dilation: distance of neighbouring taps before displacement.
         groups: blocks of channels that are convolved apart.
         deform_groups: G; group g displaces channels ``[g * C / G, (g + 1) * C / G)``.
-        backend: ``'torch'`` (any device and dtype), ``'mmcv'`` (needs mmcv's compiled operators) or ``'auto'``:
-            mmcv on CUDA where it is compiled and knows the dtype (not bfloat16), else torch.
+        backend: ``'numba'`` (CPU), ``'triton'`` (CUDA), ``'torch'`` (any device, traced and decomposed by compilers and
+            exporters), ``'mmcv'`` (needs mmcv's compiled operators), or ``'auto'``: the first of
+            :data:`~mmseg_medical.ops.deform_conv.selection.RULES` that can run here.
+
+    A sample whose position is outside ``(-1, H) x (-1, W)``, or NaN, is zero and has no gradient. The derivative at a
+    whole pixel is the one to the right. The arguments may differ in dtype, as under autocast; half precision is
+    computed in float32. The backward pass of ``'numba'`` gives the same bits for any number of threads, that of
+    ``'triton'`` after ``torch.use_deterministic_algorithms(True)``.
 
     Returns:
         Tensor of shape (N, C_out, H_out, W_out), dtype of ``input``.
 
     Raises:
-        ValueError: shapes that do not fit together, or an unknown back end.
-        ImportError: ``backend='mmcv'`` without compiled operators.
+        ValueError: shapes or devices that do not fit together, or an unknown back end.
+        TypeError: an argument that is not of a floating dtype.
+        ImportError: a back end was named that cannot run here; the message says what it needs.
     """
     geometry = DeformGeometry.of(input, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups)
-    if backend not in BACKENDS:
-        raise ValueError(f'backend={backend!r} is unknown; choose one of {", ".join(BACKENDS)}')
-    if backend == 'auto':
-        fits = input.is_cuda and input.dtype != torch.bfloat16
-        backend = 'mmcv' if fits and mmcv_backend.available() else 'torch'
-    if backend in library.BACKENDS:
-        return library.fused(
-            input,
-            offset,
-            mask,
-            weight,
-            bias,
-            geometry.stride,
-            geometry.padding,
-            geometry.dilation,
-            groups,
-            deform_groups,
-            backend,
-        )
+    backend = choose(backend, input.device.type, input.dtype)
+    if backend in library.FUSED:
+        hyper = (geometry.stride, geometry.padding, geometry.dilation, groups, deform_groups)
+        return library.fused(input, offset, mask, weight, bias, *hyper, backend)
     implementation = mmcv_backend if backend == 'mmcv' else torch_backend
     return implementation.modulated_deform_conv2d(input, offset, mask, weight, bias, geometry)

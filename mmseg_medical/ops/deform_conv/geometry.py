@@ -59,18 +59,22 @@ class DeformGeometry:
         """Check the arguments of :func:`modulated_deform_conv2d` against each other.
 
         Raises:
-            ValueError: naming the argument, its shape and the shape that would fit.
+            ValueError: naming the argument, its shape or device and the one that would fit.
+            TypeError: an argument that is not of a floating dtype.
         """
+        _expect_floating(dict(input=input, offset=offset, mask=mask, weight=weight, bias=bias))
         if input.ndim != 4 or weight.ndim != 4:
             raise ValueError(
-                f'input and weight must have four axes, found {tuple(input.shape)} and {tuple(weight.shape)}'
+                'input (N, C, H, W) and weight (C_out, C / groups, kh, kw) must have four axes, found '
+                f'{tuple(input.shape)} and {tuple(weight.shape)}'
             )
         channels, out_channels = input.shape[1], weight.shape[0]
         if channels % groups or out_channels % groups:
             raise ValueError(f'groups={groups} must divide {channels} input and {out_channels} output channels')
         if weight.shape[1] != channels // groups:
             raise ValueError(
-                f'weight has {weight.shape[1]} input channels a group, input has {channels} / groups={groups}'
+                f'weight (C_out, C / groups, kh, kw) has {weight.shape[1]} input channels a group, input has '
+                f'{channels} / groups={groups}'
             )
         if channels % deform_groups:
             raise ValueError(f'deform_groups={deform_groups} must divide the {channels} input channels')
@@ -83,10 +87,10 @@ class DeformGeometry:
         )
         geometry = cls(kernel, stride, padding, dilation, groups, deform_groups, out_size)
         points = deform_groups * geometry.taps
-        _expect('offset', offset, (input.shape[0], 2 * points, *out_size))
-        _expect('mask', mask, (input.shape[0], points, *out_size))
+        _expect('offset', offset, '(N, 2 G K, H_out, W_out)', (input.shape[0], 2 * points, *out_size))
+        _expect('mask', mask, '(N, G K, H_out, W_out)', (input.shape[0], points, *out_size))
         if bias is not None:
-            _expect('bias', bias, (out_channels,))
+            _expect('bias', bias, '(C_out,)', (out_channels,))
         return geometry
 
 
@@ -97,6 +101,18 @@ def _out_length(length: int, kernel: int, stride: int, padding: int, dilation: i
     return (length + 2 * padding - reach) // stride + 1
 
 
-def _expect(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+def _expect(name: str, tensor: Tensor, letters: str, shape: tuple[int, ...]) -> None:
     if tuple(tensor.shape) != shape:
-        raise ValueError(f'{name} has shape {tuple(tensor.shape)}, expected {shape}')
+        raise ValueError(f'{name} has shape {tuple(tensor.shape)}, expected {letters} = {shape}')
+
+
+def _expect_floating(arguments: dict[str, Tensor | None]) -> None:
+    device = None
+    for name, tensor in arguments.items():
+        if tensor is None:
+            continue
+        if not tensor.is_floating_point():
+            raise TypeError(f'{name} has dtype {tensor.dtype}, expected a floating one')
+        device = device or tensor.device
+        if tensor.device != device:
+            raise ValueError(f'{name} is on {tensor.device}, but input on {device}; move them to one device')

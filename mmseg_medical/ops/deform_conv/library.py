@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from mmseg_medical.ops.deform_conv import numba_backend, triton_backend
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry, memory_format_of
 
-BACKENDS = {'numba': numba_backend, 'triton': triton_backend}
+FUSED = {'numba': numba_backend, 'triton': triton_backend}
 
 
 @torch.library.custom_op('mmseg_medical::modulated_deform_conv2d', mutates_args=())
@@ -29,7 +32,7 @@ def fused(
 ) -> Tensor:
     """:func:`mmseg_medical.ops.modulated_deform_conv2d` by a fused back end, opaque to compilers and exporters."""
     geometry = DeformGeometry.of(input, offset, mask, weight, bias, stride, padding, dilation, groups, deform_groups)
-    return BACKENDS[backend].forward(input, offset, mask, weight, bias, geometry)
+    return FUSED[backend].forward(input, offset, mask, weight, bias, geometry)
 
 
 @fused.register_fake
@@ -67,7 +70,7 @@ def fused_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of input, offset, mask and weight; one that is not ``needed`` is an empty tensor."""
     geometry = DeformGeometry.of(input, offset, mask, weight, None, stride, padding, dilation, groups, deform_groups)
-    gradients = BACKENDS[backend].backward(grad_output, input, offset, mask, weight, geometry, needed)
+    gradients = FUSED[backend].backward(grad_output, input, offset, mask, weight, geometry, needed)
     return tuple(input.new_empty(0) if g is None else g for g in gradients)  # type: ignore[return-value]
 
 
@@ -110,3 +113,11 @@ def _differentiate(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
 
 
 fused.register_autograd(_differentiate, setup_context=_remember)
+
+
+@register_flop_formula(torch.ops.mmseg_medical.modulated_deform_conv2d)
+def _flops(
+    input: Sequence[int], offset: Sequence[int], mask: Sequence[int], weight: Sequence[int], *args: Any, **kwargs: Any
+) -> int:
+    """Two operations a multiply-accumulate of a plain convolution of this shape; sampling is not counted."""
+    return 2 * math.prod(weight) * offset[0] * offset[2] * offset[3]

@@ -9,6 +9,9 @@ from torch import Tensor
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
 
 
+requirement = "it needs mmcv's compiled operators, and the installed mmcv has none (`make mmcv-ops`)"
+
+
 @cache
 def available() -> bool:
     """Whether mmcv was installed with its compiled operators."""
@@ -22,16 +25,7 @@ def available() -> bool:
 def modulated_deform_conv2d(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geometry: DeformGeometry
 ) -> Tensor:
-    """See :func:`mmseg_medical.ops.modulated_deform_conv2d`; the arguments have been checked.
-
-    Raises:
-        ImportError: mmcv has no compiled operators.
-    """
-    if not available():
-        raise ImportError(
-            "backend='mmcv' needs mmcv's compiled operators, and the installed mmcv has none; run `make mmcv-ops`, "
-            "or choose backend='torch'"
-        )
+    """See :func:`mmseg_medical.ops.modulated_deform_conv2d`; the arguments have been checked."""
     from mmcv.ops import modulated_deform_conv2d as compiled
 
     return compiled(

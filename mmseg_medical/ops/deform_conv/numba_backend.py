@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry, memory_format_of
 
-requirement = "it needs numba (`pip install numba`) and tensors on the CPU"
+requirement = 'it needs numba (`pip install numba`)'
 
 # Bytes of one thread's columns in a forward pass, so that they stay in its second-level cache.
 _COLUMNS_BYTES = 400_000
@@ -45,7 +45,7 @@ def forward(
     """See :func:`mmseg_medical.ops.modulated_deform_conv2d`; the arguments have been checked."""
     call = _Call(input, offset, mask, weight, geometry)
     bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
-    return {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias.to(call.dtype))
+    return {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias.to(call.dtype)).to(input.dtype)
 
 
 def backward(

@@ -9,6 +9,14 @@ from torch import Tensor
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
 
 
+requirement = 'it runs everywhere'
+
+
+def available() -> bool:
+    """Always."""
+    return True
+
+
 def modulated_deform_conv2d(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geometry: DeformGeometry
 ) -> Tensor:

@@ -1,0 +1,3 @@
+"""in progress"""
+requirement = 'x'
+def available(): return False
