@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,11 +63,49 @@ class DeformGeometry:
             ValueError: naming the argument, its shape or device and the one that would fit.
             TypeError: an argument that is not of a floating dtype.
         """
-        _expect_floating(dict(input=input, offset=offset, mask=mask, weight=weight, bias=bias))
+        _expect_floating(dict(input=input, offset=offset, mask=mask))
+        geometry = cls.of_layer(input, weight, bias, stride, padding, dilation, groups, deform_groups)
+        points = deform_groups * geometry.taps
+        _expect('offset', offset, '(N, 2 G K, H_out, W_out)', (input.shape[0], 2 * points, *geometry.out_size))
+        _expect('mask', mask, '(N, G K, H_out, W_out)', (input.shape[0], points, *geometry.out_size))
+        return geometry
+
+    @classmethod
+    def of_pack(
+        cls, input: Tensor, offset_weight: Tensor, offset_bias: Tensor, weight: Tensor, bias: Tensor | None, *hyper: Any
+    ) -> DeformGeometry:
+        """Check the arguments of :func:`modulated_deform_conv2d_pack`; raises as :meth:`of`."""
+        _expect_floating(dict(input=input, offset_weight=offset_weight, offset_bias=offset_bias))
+        geometry = cls.of_layer(input, weight, bias, *hyper)
+        rows = 3 * geometry.deform_groups * geometry.taps
+        _expect('offset_weight', offset_weight, '(3 G K, C, kh, kw)', (rows, input.shape[1], *geometry.kernel))
+        _expect('offset_bias', offset_bias, '(3 G K,)', (rows,))
+        return geometry
+
+    @classmethod
+    def of_layer(
+        cls,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int | Sequence[int],
+        padding: int | Sequence[int],
+        dilation: int | Sequence[int],
+        groups: int,
+        deform_groups: int,
+    ) -> DeformGeometry:
+        """Check what does not depend on where the offsets come from; raises as :meth:`of`."""
+        _expect_floating(dict(input=input, weight=weight, bias=bias))
         if input.ndim != 4 or weight.ndim != 4:
             raise ValueError(
                 'input (N, C, H, W) and weight (C_out, C / groups, kh, kw) must have four axes, found '
                 f'{tuple(input.shape)} and {tuple(weight.shape)}'
+            )
+        stride, padding, dilation = to_pair(stride), to_pair(padding), to_pair(dilation)
+        if min(*stride, *dilation, groups, deform_groups, 1 + min(padding)) < 1:
+            raise ValueError(
+                'stride, dilation, groups and deform_groups must be at least 1 and padding at least 0, found '
+                f'{stride}, {dilation}, {groups}, {deform_groups} and {padding}'
             )
         channels, out_channels = input.shape[1], weight.shape[0]
         if channels % groups or out_channels % groups:
@@ -78,20 +117,14 @@ class DeformGeometry:
             )
         if channels % deform_groups:
             raise ValueError(f'deform_groups={deform_groups} must divide the {channels} input channels')
-
+        if bias is not None:
+            _expect('bias', bias, '(C_out,)', (out_channels,))
         kernel = (weight.shape[2], weight.shape[3])
-        stride, padding, dilation = to_pair(stride), to_pair(padding), to_pair(dilation)
         out_size = (
             _out_length(input.shape[2], kernel[0], stride[0], padding[0], dilation[0]),
             _out_length(input.shape[3], kernel[1], stride[1], padding[1], dilation[1]),
         )
-        geometry = cls(kernel, stride, padding, dilation, groups, deform_groups, out_size)
-        points = deform_groups * geometry.taps
-        _expect('offset', offset, '(N, 2 G K, H_out, W_out)', (input.shape[0], 2 * points, *out_size))
-        _expect('mask', mask, '(N, G K, H_out, W_out)', (input.shape[0], points, *out_size))
-        if bias is not None:
-            _expect('bias', bias, '(C_out,)', (out_channels,))
-        return geometry
+        return cls(kernel, stride, padding, dilation, groups, deform_groups, out_size)
 
 
 def _out_length(length: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

@@ -115,6 +115,38 @@ def _differentiate(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
 fused.register_autograd(_differentiate, setup_context=_remember)
 
 
+@torch.library.custom_op('mmseg_medical::modulated_deform_conv2d_pack', mutates_args=())
+def fused_pack(
+    input: Tensor,
+    offset_weight: Tensor,
+    offset_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    deform_groups: int,
+) -> Tensor:
+    """:func:`mmseg_medical.ops.modulated_deform_conv2d_pack` by the numba back end, without gradients."""
+    hyper = (stride, padding, dilation, groups, deform_groups)
+    geometry = DeformGeometry.of_pack(input, offset_weight, offset_bias, weight, bias, *hyper)
+    return numba_backend.forward_pack(input, offset_weight, offset_bias, weight, bias, geometry)
+
+
+@fused_pack.register_fake
+def _(
+    input: Tensor,
+    offset_weight: Tensor,
+    offset_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *hyper: Any,
+) -> Tensor:
+    geometry = DeformGeometry.of_pack(input, offset_weight, offset_bias, weight, bias, *hyper)
+    return _like(input, (input.shape[0], weight.shape[0], *geometry.out_size))
+
+
 @register_flop_formula(torch.ops.mmseg_medical.modulated_deform_conv2d)
 def _flops(
     input: Sequence[int], offset: Sequence[int], mask: Sequence[int], weight: Sequence[int], *args: Any, **kwargs: Any

@@ -43,9 +43,19 @@ def forward(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geometry: DeformGeometry
 ) -> Tensor:
     """See :func:`mmseg_medical.ops.modulated_deform_conv2d`; the arguments have been checked."""
-    call = _Call(input, offset, mask, weight, geometry)
-    bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
-    return {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias.to(call.dtype)).to(input.dtype)
+    return _forward(_Call(input, weight, geometry, (offset, mask)), bias)
+
+
+def forward_pack(
+    input: Tensor,
+    offset_weight: Tensor,
+    offset_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: DeformGeometry,
+) -> Tensor:
+    """See :func:`mmseg_medical.ops.modulated_deform_conv2d_pack`; no map of offsets or masks is ever made."""
+    return _forward(_Call(input, weight, geometry, branch=(offset_weight, offset_bias)), bias)
 
 
 def backward(
@@ -58,13 +68,22 @@ def backward(
     needed: Sequence[bool],
 ) -> Gradients:
     """Gradients of input, offset, mask and weight, None where not ``needed``; the same bits for any threads."""
+    arguments = (input, offset, mask, weight)
     if grad_output.numel() == 0:
-        return tuple(torch.zeros_like(a) if want else None for a, want in zip((input, offset, mask, weight), needed, strict=True))  # type: ignore[return-value]
-    call = _Call(input, offset, mask, weight, geometry)
+        return tuple(torch.zeros_like(a) if want else None for a, want in zip(arguments, needed, strict=True))  # type: ignore[return-value]
+    call = _Call(input, weight, geometry, (_by_image(offset), _by_image(mask)))
     ways = {'dense': _dense_backward, 'depthwise': _depthwise_backward, 'planar': _planar_backward}
     gradients = ways[call.kind](call, grad_output.to(call.dtype), needed)
-    wanted = zip(gradients, (input, offset, mask, weight), needed, strict=True)
+    wanted = zip(gradients, arguments, needed, strict=True)
     return tuple(g.to(like.dtype) if want and g is not None else None for g, like, want in wanted)  # type: ignore[return-value]
+
+
+def _forward(call: _Call, bias: Tensor | None) -> Tensor:
+    out = call.output()
+    if out.numel():
+        bias = call.weight.new_zeros(call.sizes.out_channels) if bias is None else bias.to(call.dtype)
+        {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias, out)
+    return out.to(call.input_dtype)
 
 
 def _kind(channels: int, out_channels: int, groups: int, deform_groups: int, lanes: int) -> str:
@@ -80,22 +99,31 @@ class _Call:
     """Arguments of one call as the kernels take them, in float32 or float64."""
 
     def __init__(
-        self, input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, geometry: DeformGeometry
+        self,
+        input: Tensor,
+        weight: Tensor,
+        geometry: DeformGeometry,
+        maps: tuple[Tensor, Tensor] | None = None,
+        branch: tuple[Tensor, Tensor] | None = None,
     ) -> None:
+        from mmseg_medical.ops.deform_conv.cpu.fields import fields_size
         from mmseg_medical.ops.deform_conv.cpu.points import Sizes, points_size
         from mmseg_medical.ops.deform_conv.cpu.product import ROWS
         from mmseg_medical.ops.deform_conv.cpu.simd import lanes_of
 
+        self.input_dtype = input.dtype
         self.dtype = input.dtype if input.dtype == torch.float64 else torch.float32
         self.memory_format = memory_format_of(input)
         self.rows = ROWS
         self.lanes = lanes_of(self.dtype.itemsize)
         batch, channels, height, width = input.shape
         self.input, self.weight = input.to(self.dtype), weight.to(self.dtype)
-        self.offset, self.mask = _by_image(offset.to(self.dtype)), _by_image(mask.to(self.dtype))
+        self.source_kind, self.maps, self.branch = _source(maps, branch, self.dtype)
         self.kind = _kind(channels, weight.shape[0], geometry.groups, geometry.deform_groups, self.lanes)
         length = geometry.out_size[0] * geometry.out_size[1]
-        tile = self._tile(channels * geometry.taps, length)
+        points = geometry.deform_groups * geometry.taps
+        spare = (0, 3 * points, 3 * points + channels * geometry.taps)[self.source_kind]
+        tile = self._tile(channels * geometry.taps + spare, length)
         self.sizes = Sizes(
             batch=batch,
             channels=channels,
@@ -118,9 +146,10 @@ class _Call:
             length=length,
             tile=tile,
             tiles=-(-length // tile),
-            offset_image=self.offset.stride(0),
-            mask_image=self.mask.stride(0),
+            offset_image=self.maps[0].stride(0),
+            mask_image=self.maps[1].stride(0),
         )
+        self.fields_each = fields_size(self.source_kind, channels, geometry.deform_groups, geometry.taps, tile)
         self.points_each = points_size(geometry.deform_groups, geometry.taps, tile)
 
     def _tile(self, depth: int, length: int) -> int:
@@ -151,7 +180,7 @@ class _Call:
 
     def memory(self, threads: int, elements: int) -> tuple[np.ndarray, int]:
         """Room for each thread and its size, in whole cache lines."""
-        each = (self.points_each + elements + 15) // 16 * 16
+        each = (self.points_each + self.fields_each + elements + 15) // 16 * 16
         return _flat(self.empty(threads * each)), each
 
     def channels_last(self) -> np.ndarray:
@@ -168,14 +197,35 @@ class _Call:
         """The weight, (C_out, C / groups * K), with as many rows to spare as a block of sums has."""
         return _flat(F.pad(self.weight.reshape(self.sizes.out_channels, self.depth), (0, 0, 0, self.rows)))
 
+    def weight_by_tap(self) -> np.ndarray:
+        """A depth-wise weight, (K, C)."""
+        return _flat(self.weight.reshape(self.sizes.channels, self.sizes.taps).t().contiguous())
+
     def slots(self, elements: int) -> int:
         """Tiles whose columns a backward pass keeps at a time, ``elements`` for each position."""
         fit = _KEPT_BYTES // (self.dtype.itemsize * elements * self.sizes.tile)
         return max(1, min(self.tasks, max(fit, torch.get_num_threads())))
 
-    def output(self, channels: int, height: int, width: int) -> Tensor:
-        """A map in the memory format of the input."""
-        batch = self.sizes.batch
+    def source(self) -> Any:
+        """Where the forward kernels take offsets and masks from."""
+        from mmseg_medical.ops.deform_conv.cpu.fields import BRANCH, Source
+
+        offset, mask = self.maps
+        nothing = np.empty(0, offset.numpy().dtype)
+        planes = weight = bias = nothing
+        if self.source_kind == BRANCH:
+            planes = self.planes()
+            weight, bias = self.branch[0].reshape(self.branch[0].shape[0], -1), _flat(self.branch[1])
+            weight = _flat(F.pad(weight, (0, 0, 0, self.rows)))
+        return Source(
+            self.source_kind, _flat(offset), _flat(mask), offset.stride(-1), mask.stride(-1), planes, weight, bias,
+            self.fields_each,
+        )  # fmt: skip
+
+    def output(self) -> Tensor:
+        """An empty map in the memory format of the input."""
+        sizes = self.sizes
+        batch, channels, height, width = sizes.batch, sizes.out_channels, sizes.out_height, sizes.out_width
         if self.memory_format == torch.channels_last:
             return self.empty(batch, height, width, channels).permute(0, 3, 1, 2)
         return self.empty(batch, channels, height, width)
@@ -196,18 +246,38 @@ def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(np.empty(tuple(shape), kind))
 
 
+def _source(
+    maps: tuple[Tensor, Tensor] | None, branch: tuple[Tensor, Tensor] | None, dtype: torch.dtype
+) -> tuple[int, tuple[Tensor, Tensor], tuple[Tensor, ...]]:
+    """Kind of the source of offsets and masks, and its maps or branch in the kernels' dtype."""
+    from mmseg_medical.ops.deform_conv.cpu.fields import BRANCH, CHANNELS_LAST, PLANES
+
+    if maps is None:
+        nothing = torch.empty(0, 0, dtype=dtype)
+        return BRANCH, (nothing, nothing), tuple(part.detach().to(dtype) for part in branch or ())
+    offset, mask = (part.detach().to(dtype) for part in maps)
+    if _channels_adjacent(offset) and _channels_adjacent(mask):
+        return CHANNELS_LAST, (offset, mask), ()
+    return PLANES, (_by_image(offset), _by_image(mask)), ()
+
+
+def _channels_adjacent(tensor: Tensor) -> bool:
+    # A part of an offset branch's channels is not contiguous in any memory format.
+    _, channels, height, width = tensor.shape
+    _, by_channel, by_row, by_column = tensor.stride()
+    return min(channels, height, width) > 1 and by_channel == 1 and by_column >= channels and by_row == width * by_column
+
+
 def _by_image(tensor: Tensor) -> Tensor:
     # Thirds of an offset branch's output are contiguous but for the step from image to image.
     return tensor if tensor.numel() and tensor[0].is_contiguous() else tensor.contiguous()
 
 
 def _flat(tensor: Tensor) -> np.ndarray:
-    """The memory from a tensor's first to its last element, when only its images may lie apart."""
+    """The memory from a tensor's first to its last element."""
     tensor = tensor.detach()
-    if not tensor.is_contiguous():
-        span = (tensor.shape[0] - 1) * tensor.stride(0) + tensor[0].numel()
-        tensor = tensor.as_strided((span,), (1,))
-    return tensor.reshape(-1).numpy()
+    span = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.as_strided((span if tensor.numel() else 0,), (1,)).numpy()
 
 
 def _map(tensor: Tensor) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -218,45 +288,36 @@ def _map(tensor: Tensor) -> tuple[np.ndarray, tuple[int, int, int]]:
     return _flat(tensor.contiguous()), (channels * height * width, height * width, 1)
 
 
-def _dense(call: _Call, bias: Tensor) -> Tensor:
+def _dense(call: _Call, bias: Tensor, out: Tensor) -> None:
     from mmseg_medical.ops.deform_conv.cpu import dense, packing, threads
 
-    sizes = call.sizes
-    out = call.output(sizes.out_channels, sizes.out_height, sizes.out_width)
-    panels = call.panels(packing.pack_by_output, call.depth, sizes.out_channels)
+    panels = call.panels(packing.pack_by_output, call.depth, call.sizes.out_channels)
     row = len(panels) // call.depth
     count = call.threads(call.tasks)
-    memory, each = call.memory(count, (sizes.tile + call.rows) * (call.depth + row))
+    memory, each = call.memory(count, (call.sizes.tile + call.rows) * (call.depth + row))
     padded_bias = _flat(F.pad(bias, (0, row - len(bias))))
-    arguments = call.channels_last(), _flat(call.offset), _flat(call.mask), panels, padded_bias, *_map(out), sizes
+    arguments = call.channels_last(), call.source(), panels, padded_bias, *_map(out), call.sizes
     threads.run(dense.forward, count, memory, each, *arguments)
-    return out
 
 
-def _depthwise(call: _Call, bias: Tensor) -> Tensor:
+def _depthwise(call: _Call, bias: Tensor, out: Tensor) -> None:
     from mmseg_medical.ops.deform_conv.cpu import depthwise, threads
 
-    sizes = call.sizes
-    out = call.output(sizes.out_channels, sizes.out_height, sizes.out_width)
     count = call.threads(call.tasks)
-    memory, each = call.memory(count, (sizes.tile + 1) * sizes.channels)
-    weight = _flat(call.weight.reshape(sizes.channels, sizes.taps).t().contiguous())
-    arguments = call.channels_last(), _flat(call.offset), _flat(call.mask), weight, _flat(bias), *_map(out), sizes
+    memory, each = call.memory(count, (call.sizes.tile + 1) * call.sizes.channels)
+    arguments = call.channels_last(), call.source(), call.weight_by_tap(), _flat(bias), *_map(out), call.sizes
     threads.run(depthwise.forward, count, memory, each, *arguments)
-    return out
 
 
-def _planar(call: _Call, bias: Tensor) -> Tensor:
+def _planar(call: _Call, bias: Tensor, out: Tensor) -> None:
     from mmseg_medical.ops.deform_conv.cpu import planar, threads
 
     sizes = call.sizes
-    out = call.empty(sizes.batch, sizes.out_channels, sizes.out_height, sizes.out_width)
     count = call.threads(call.tasks)
-    columns = sizes.channels * sizes.taps + sizes.out_channels + call.rows
-    memory, each = call.memory(count, columns * sizes.tile)
-    arguments = _flat(call.offset), _flat(call.mask), call.weight_rows(), _flat(bias), _flat(out), sizes
-    threads.run(planar.forward, count, memory, each, call.planes(), *arguments)
-    return out.contiguous(memory_format=call.memory_format)
+    rows = sizes.channels * sizes.taps + sizes.out_channels + call.rows
+    memory, each = call.memory(count, rows * sizes.tile)
+    arguments = call.planes(), call.source(), call.weight_rows(), _flat(bias), *_map(out), sizes
+    threads.run(planar.forward, count, memory, each, *arguments)
 
 
 def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
@@ -264,7 +325,7 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
 
     sizes, lanes = call.sizes, call.lanes
     grad_input = torch.zeros(sizes.batch, sizes.height, sizes.width, sizes.channels, dtype=call.dtype)
-    grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
+    grad_offset, grad_mask = call.empty(*call.maps[0].shape), call.empty(*call.maps[1].shape)
     depth, out_row = -(-call.depth // lanes) * lanes, -(-sizes.out_channels // lanes) * lanes
     block = 2 * call.rows
     packed = call.empty((sizes.out_channels + block) * depth)
@@ -275,7 +336,7 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
     columns, grad_columns = _flat(call.empty(rows * depth)), _flat(call.empty(rows * depth))
     grad_rows, extents = _flat(call.empty(rows * out_row)), np.empty(2 * slots, np.int64)
     grad_map, steps = _map(grad_output)
-    maps = call.channels_last(), _flat(call.offset), _flat(call.mask), panels, grad_map, steps
+    maps = call.channels_last(), _flat(call.maps[0]), _flat(call.maps[1]), panels, grad_map, steps
     for first in range(0, call.tasks, slots):
         tiles = min(slots, call.tasks - first)
         count = call.threads(tiles)
@@ -304,15 +365,15 @@ def _depthwise_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]
     from mmseg_medical.ops.deform_conv.cpu import depthwise, threads
 
     sizes = call.sizes
-    grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
+    grad_offset, grad_mask = call.empty(*call.maps[0].shape), call.empty(*call.maps[1].shape)
     chunk = -(-call.tasks // _PARTS)
     parts = -(-call.tasks // chunk) if chunk else 0
     grad_weight = torch.zeros(parts, sizes.taps, sizes.channels, dtype=call.dtype)
     extents = np.empty(2 * call.tasks, np.int64)
     count = call.threads(parts)
     memory, each = call.memory(count, (sizes.tile + 2) * sizes.channels)
-    weight = _flat(call.weight.reshape(sizes.channels, sizes.taps).t().contiguous())
-    offset, mask, (grad_map, steps) = _flat(call.offset), _flat(call.mask), _map(grad_output)
+    weight = call.weight_by_tap()
+    offset, mask, (grad_map, steps) = _flat(call.maps[0]), _flat(call.maps[1]), _map(grad_output)
     threads.run(
         depthwise.columns_backward, count, memory, each, call.channels_last(), offset, mask, weight, grad_map, steps,
         _flat(grad_offset), _flat(grad_mask), _flat(grad_weight), extents, chunk, sizes,
@@ -334,14 +395,14 @@ def _planar_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -
 
     sizes = call.sizes
     grad_input = torch.zeros(call.input.shape, dtype=call.dtype)
-    grad_offset, grad_mask = call.empty(*call.offset.shape), call.empty(*call.mask.shape)
+    grad_offset, grad_mask = call.empty(*call.maps[0].shape), call.empty(*call.maps[1].shape)
     grad_weight = torch.zeros(call.weight.shape, dtype=call.dtype)
     all_columns = sizes.channels * sizes.taps
     slots = call.slots(2 * all_columns + sizes.out_channels)
     columns, grad_columns = (_flat(call.empty(slots * sizes.tile * all_columns)) for _ in range(2))
     grad_rows = _flat(call.empty(slots * sizes.tile * sizes.out_channels))
     memory, each = call.memory(torch.get_num_threads(), (call.depth + call.rows) * sizes.tile)
-    planes, offset, mask, weight = call.planes(), _flat(call.offset), _flat(call.mask), call.weight_rows()
+    planes, offset, mask, weight = call.planes(), _flat(call.maps[0]), _flat(call.maps[1]), call.weight_rows()
     grad_map = _flat(grad_output.contiguous())
     for first in range(0, call.tasks, slots):
         tiles = min(slots, call.tasks - first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
+from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
 from mmseg_medical.ops.deform_conv.cpu.one_point import sample, sample_and_dot, spread
 from mmseg_medical.ops.deform_conv.cpu.points import carve_points, differentiate_tile, locate_tile, spot_of, tile_of
 from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
@@ -18,24 +19,26 @@ from mmseg_medical.ops.deform_conv.cpu.tiles import read_tile, write_tile
 
 @kernel
 def forward(
-    counter: Any, memory: Any, memory_each: Any, x: Any, offset: Any, mask: Any, panels: Any, bias: Any, out: Any,
+    counter: Any, memory: Any, memory_each: Any, x: Any, source: Any, panels: Any, bias: Any, out: Any,
     out_strides: Any, sizes: Any,
 ) -> None:  # fmt: skip
     """Write tiles of ``out``; panels are (vectors of C_out, K, C, lanes), bias (vectors of C_out, lanes)."""
-    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    counter_, x_ = pointer(counter), pointer(x)
     panels_, bias_, out_ = pointer(panels), pointer(bias), pointer(out)
     mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
-    points, columns = carve_points(mine, sizes)
+    points, spare = carve_points(mine, sizes)
+    columns = shift(spare, source.size)
     depth = sizes.taps * sizes.channels
-    vectors = (sizes.out_channels + lanes(offset_) - 1) // lanes(offset_)
-    row = vectors * lanes(offset_)
+    vectors = (sizes.out_channels + lanes(x_) - 1) // lanes(x_)
+    row = vectors * lanes(x_)
     result = shift(columns, (sizes.tile + ROWS) * depth)
     while True:
         task = fetch_add(counter_, 1)
         if task >= sizes.batch * sizes.tiles:
             return
         tile = tile_of(task, sizes)
-        locate_tile(tile, offset_, mask_, sizes, points)
+        fields = fields_of(source, tile, sizes, spare)
+        locate_tile(tile, fields, sizes, points)
         image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
         group_channels = sizes.channels // sizes.deform_groups
         for p in range(tile.count):
@@ -46,10 +49,10 @@ def forward(
                     spot = spot_of(group, tap, p, sizes)
                     sample(shift(image, begin), points, spot, column, group_channels, sizes)
         for p in range(tile.count):
-            for c in range(0, row, lanes(offset_)):
+            for c in range(0, row, lanes(x_)):
                 store(result, p * row + c, load(bias_, c))
         multiply(
-            columns, depth, 1, panels_, depth * lanes(offset_), lanes(offset_), depth, result, row, tile.count, vectors,
+            columns, depth, 1, panels_, depth * lanes(x_), lanes(x_), depth, result, row, tile.count, vectors,
             True,
         )  # fmt: skip
         write_tile(result, row, out_, out_strides, tile, sizes.out_channels)
@@ -72,9 +75,9 @@ def columns_backward(
     grad_rows_, extents_ = pointer(grad_rows), pointer(extents)
     grad_offset_, grad_mask_ = pointer(grad_offset), pointer(grad_mask)
     depth = sizes.taps * sizes.channels
-    depth_vectors = (depth + lanes(offset_) - 1) // lanes(offset_)
-    column_row = depth_vectors * lanes(offset_)
-    grad_row = (sizes.out_channels + lanes(offset_) - 1) // lanes(offset_) * lanes(offset_)
+    depth_vectors = (depth + lanes(x_) - 1) // lanes(x_)
+    column_row = depth_vectors * lanes(x_)
+    grad_row = (sizes.out_channels + lanes(x_) - 1) // lanes(x_) * lanes(x_)
     group_channels = sizes.channels // sizes.deform_groups
     while True:
         slot = fetch_add(counter_, 1)
@@ -85,10 +88,11 @@ def columns_backward(
         column = shift(columns_, slot * sizes.tile * column_row)
         grad_column = shift(grad_columns_, slot * sizes.tile * column_row)
         rows = shift(grad_rows_, slot * sizes.tile * grad_row)
-        locate_tile(tile, offset_, mask_, sizes, points)
+        fields = planes_of(offset_, mask_, tile, sizes)
+        locate_tile(tile, fields, sizes, points)
         read_tile(grad_output_, grad_strides, tile, sizes.out_channels, rows, grad_row)
         multiply(
-            rows, grad_row, 1, panels_, sizes.out_channels * lanes(offset_), lanes(offset_), sizes.out_channels,
+            rows, grad_row, 1, panels_, sizes.out_channels * lanes(x_), lanes(x_), sizes.out_channels,
             grad_column, column_row, tile.count, depth_vectors, False,
         )  # fmt: skip
         image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
@@ -109,7 +113,7 @@ def columns_backward(
                         sample(shift(image, begin), points, spot, shift(column, at), group_channels, sizes)
         extents_[2 * slot] = lowest
         extents_[2 * slot + 1] = highest
-        differentiate_tile(tile, offset_, mask_, sizes, points, grad_offset_, grad_mask_)
+        differentiate_tile(tile, fields, sizes, points, grad_offset_, grad_mask_)
 
 
 @kernel

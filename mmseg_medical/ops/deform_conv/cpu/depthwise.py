@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
+from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
 from mmseg_medical.ops.deform_conv.cpu.one_point import sample, sample_and_dot, spread
 from mmseg_medical.ops.deform_conv.cpu.points import carve_points, differentiate_tile, locate_tile, spot_of, tile_of
 from mmseg_medical.ops.deform_conv.cpu.simd import (
@@ -23,14 +24,15 @@ from mmseg_medical.ops.deform_conv.cpu.tiles import read_tile, write_tile
 
 @kernel
 def forward(
-    counter: Any, memory: Any, memory_each: Any, x: Any, offset: Any, mask: Any, weight: Any, bias: Any, out: Any,
+    counter: Any, memory: Any, memory_each: Any, x: Any, source: Any, weight: Any, bias: Any, out: Any,
     out_strides: Any, sizes: Any,
 ) -> None:  # fmt: skip
     """Write tiles of ``out`` until ``counter`` says that none is left; weight is (K, C)."""
     counter_, x_, weight_, bias_ = pointer(counter), pointer(x), pointer(weight), pointer(bias)
-    offset_, mask_, out_ = pointer(offset), pointer(mask), pointer(out)
+    out_ = pointer(out)
     mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
-    points, rows = carve_points(mine, sizes)
+    points, spare = carve_points(mine, sizes)
+    rows = shift(spare, source.size)
     channels = sizes.channels
     column = shift(rows, sizes.tile * channels)
     group_channels = channels // sizes.deform_groups
@@ -39,7 +41,8 @@ def forward(
         if task >= sizes.batch * sizes.tiles:
             return
         tile = tile_of(task, sizes)
-        locate_tile(tile, offset_, mask_, sizes, points)
+        fields = fields_of(source, tile, sizes, spare)
+        locate_tile(tile, fields, sizes, points)
         image = shift(x_, tile.image * sizes.height * sizes.width * channels)
         for p in range(tile.count):
             row = shift(rows, p * channels)
@@ -104,7 +107,8 @@ def columns_backward(
         grad_part = shift(grad_weight_, task * sizes.taps * channels)
         for number in range(task * chunk, min(task * chunk + chunk, tiles)):
             tile = tile_of(number, sizes)
-            locate_tile(tile, offset_, mask_, sizes, points)
+            fields = planes_of(offset_, mask_, tile, sizes)
+            locate_tile(tile, fields, sizes, points)
             read_tile(grad_output_, grad_strides, tile, channels, rows, channels)
             image = shift(x_, tile.image * sizes.height * sizes.width * channels)
             lowest, highest = sizes.height * sizes.width, -1
@@ -124,7 +128,7 @@ def columns_backward(
                             _add_product(shift(grad_part, at), row, column, group_channels)
             extents_[2 * number] = lowest
             extents_[2 * number + 1] = highest
-            differentiate_tile(tile, offset_, mask_, sizes, points, grad_offset_, grad_mask_)
+            differentiate_tile(tile, fields, sizes, points, grad_offset_, grad_mask_)
 
 
 @kernel
@@ -156,7 +160,8 @@ def input_backward(
             if extents_[2 * number] >= high or extents_[2 * number + 1] < low:
                 continue
             tile = tile_of(number, sizes)
-            locate_tile(tile, offset_, mask_, sizes, points)
+            fields = planes_of(offset_, mask_, tile, sizes)
+            locate_tile(tile, fields, sizes, points)
             read_tile(grad_output_, grad_strides, tile, channels, rows, channels)
             for p in range(tile.count):
                 for group in range(sizes.deform_groups):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
+from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
 from mmseg_medical.ops.deform_conv.cpu.points import (
     CORNERS,
     blend,
@@ -36,18 +37,20 @@ from mmseg_medical.ops.deform_conv.cpu.simd import (
     store_first,
     total,
 )
+from mmseg_medical.ops.deform_conv.cpu.tiles import write_planes
 
 
 @kernel
 def forward(
-    counter: Any, memory: Any, memory_each: Any, x: Any, offset: Any, mask: Any, weight: Any, bias: Any, out: Any,
-    sizes: Any,
+    counter: Any, memory: Any, memory_each: Any, x: Any, source: Any, weight: Any, bias: Any, out: Any,
+    out_strides: Any, sizes: Any,
 ) -> None:  # fmt: skip
-    """Write tiles of ``out``, contiguous; weight is (groups, C_out / groups, C / groups, K) with rows to spare."""
-    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    """Write tiles of ``out``; weight is (groups, C_out / groups, C / groups, K) with rows to spare."""
+    counter_, x_ = pointer(counter), pointer(x)
     weight_, bias_, out_ = pointer(weight), pointer(bias), pointer(out)
     mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
-    points, columns = carve_points(mine, sizes)
+    points, spare = carve_points(mine, sizes)
+    columns = shift(spare, source.size)
     result = shift(columns, sizes.channels * sizes.taps * sizes.tile)
     depth = sizes.channels // sizes.groups * sizes.taps
     group_out = sizes.out_channels // sizes.groups
@@ -56,37 +59,35 @@ def forward(
         if task >= sizes.batch * sizes.tiles:
             return
         tile = tile_of(task, sizes)
+        fields = fields_of(source, tile, sizes, spare)
         lay_grid(tile, sizes, points)
         for point in range(sizes.deform_groups * sizes.taps):
-            _sample(tile, point, x_, offset_, mask_, columns, points, sizes)
+            _sample(tile, point, x_, fields, columns, points, sizes)
         for c in range(sizes.out_channels):
-            for i in range(0, sizes.tile, lanes(offset_)):
+            for i in range(0, sizes.tile, lanes(x_)):
                 store(result, c * sizes.tile + i, splat(bias_[c], bias_))
         for group in range(sizes.groups):
             multiply(
                 shift(weight_, group * group_out * depth), depth, 1,
-                shift(columns, group * depth * sizes.tile), lanes(offset_), sizes.tile, depth,
-                shift(result, group * group_out * sizes.tile), sizes.tile, group_out, sizes.tile // lanes(offset_),
+                shift(columns, group * depth * sizes.tile), lanes(x_), sizes.tile, depth,
+                shift(result, group * group_out * sizes.tile), sizes.tile, group_out, sizes.tile // lanes(x_),
                 True,
             )  # fmt: skip
             # Rows beyond the group's are the next group's: sums of the wrong columns.
             for c in range((group + 1) * group_out, min((group + 1) * group_out + ROWS, sizes.out_channels)):
-                for i in range(0, sizes.tile, lanes(offset_)):
+                for i in range(0, sizes.tile, lanes(x_)):
                     store(result, c * sizes.tile + i, splat(bias_[c], bias_))
-        for c in range(sizes.out_channels):
-            at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
-            for i in range(0, tile.count, lanes(offset_)):
-                store_first(out_, at + i, tile.count - i, load(result, c * sizes.tile + i))
+        write_planes(result, sizes.tile, out_, out_strides, tile, sizes.out_channels)
 
 
 @inlined
-def _sample(tile: Any, point: Any, x: Any, offset: Any, mask: Any, columns: Any, points: Any, sizes: Any) -> None:
+def _sample(tile: Any, point: Any, x: Any, fields: Any, columns: Any, points: Any, sizes: Any) -> None:
     """Modulated samples of all channels of a point's group, to columns (C, K, tile)."""
     plane, group_channels = sizes.height * sizes.width, sizes.channels // sizes.deform_groups
     begin, tap = point // sizes.taps * group_channels, point % sizes.taps
-    place = place_of(tile, point, sizes)
-    for i in range(0, sizes.tile, lanes(offset)):
-        inside, numbers, sides, _, modulation = locate(tile, place, i, offset, mask, sizes, points)
+    place = place_of(point, fields, sizes)
+    for i in range(0, sizes.tile, lanes(x)):
+        inside, numbers, sides, _, modulation = locate(tile, place, i, fields, sizes, points)
         weights = corner_weights(sides, modulation)
         for c in range(begin, begin + group_channels):
             values = _gather(x, (tile.image * sizes.channels + c) * plane, numbers, sizes)
@@ -140,37 +141,38 @@ def columns_backward(
         column = shift(columns_, slot * sizes.channels * sizes.taps * size)
         grad_column = shift(grad_columns_, slot * sizes.channels * sizes.taps * size)
         rows = shift(grad_rows_, slot * sizes.out_channels * size)
+        fields = planes_of(offset_, mask_, tile, sizes)
         lay_grid(tile, sizes, points)
         for c in range(sizes.out_channels):
             at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
-            for i in range(0, size, lanes(offset_)):
+            for i in range(0, size, lanes(x_)):
                 store(rows, c * size + i, load_first(grad_output_, at + i, tile.count - i))
         for group in range(sizes.groups):
             # Rounded up, the rows would run into those of a slot that another thread fills.
             multiply(
                 shift(weight_, group * group_out * depth), 1, depth, shift(rows, group * group_out * size),
-                lanes(offset_), size, group_out, spare, size, depth, size // lanes(offset_), False,
+                lanes(x_), size, group_out, spare, size, depth, size // lanes(x_), False,
             )  # fmt: skip
-            for i in range(0, depth * size, lanes(offset_)):
+            for i in range(0, depth * size, lanes(x_)):
                 store(grad_column, group * depth * size + i, load(spare, i))
         for point in range(sizes.deform_groups * sizes.taps):
             _differentiate(
-                tile, point, x_, offset_, mask_, column, grad_column, grad_offset_, grad_mask_, points, sizes
+                tile, point, x_, fields, column, grad_column, grad_offset_, grad_mask_, points, sizes
             )
 
 
 @inlined
 def _differentiate(
-    tile: Any, point: Any, x: Any, offset: Any, mask: Any, columns: Any, grad_columns: Any, grad_offset: Any,
+    tile: Any, point: Any, x: Any, fields: Any, columns: Any, grad_columns: Any, grad_offset: Any,
     grad_mask: Any, points: Any, sizes: Any,
 ) -> None:  # fmt: skip
     """Sample a point again; its gradients are sums over the channels of its group."""
     plane, group_channels = sizes.height * sizes.width, sizes.channels // sizes.deform_groups
     begin, tap = point // sizes.taps * group_channels, point % sizes.taps
-    place = place_of(tile, point, sizes)
+    place = place_of(point, fields, sizes)
     number = tile.image * sizes.deform_groups * sizes.taps + point
-    for i in range(0, sizes.tile, lanes(offset)):
-        located = locate(tile, place, i, offset, mask, sizes, points)
+    for i in range(0, sizes.tile, lanes(x)):
+        located = locate(tile, place, i, fields, sizes, points)
         inside, numbers, sides, _, modulation = located
         weights = corner_weights(sides, modulation)
         dot_0 = dot_1 = dot_2 = dot_3 = splat(0, x)
@@ -213,10 +215,10 @@ def parameters_backward(
             begin = max(first_tile, image * sizes.tiles) - first_tile
             end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
             for slot in range(begin, end):
-                _scatter(
-                    tile_of(first_tile + slot, sizes), task % sizes.channels, offset_, mask_,
-                    shift(grad_columns_, slot * sizes.channels * sizes.taps * sizes.tile), grad_x_, points, sizes,
-                )  # fmt: skip
+                tile = tile_of(first_tile + slot, sizes)
+                grad_column = shift(grad_columns_, slot * sizes.channels * sizes.taps * sizes.tile)
+                fields = planes_of(offset_, mask_, tile, sizes)
+                _scatter(tile, task % sizes.channels, fields, grad_column, grad_x_, points, sizes)
             continue
         if not with_weight or task - planes >= sizes.out_channels:
             return
@@ -225,16 +227,16 @@ def parameters_backward(
 
 @inlined
 def _scatter(
-    tile: Any, channel: Any, offset: Any, mask: Any, grad_columns: Any, grad_x: Any, points: Any, sizes: Any
+    tile: Any, channel: Any, fields: Any, grad_columns: Any, grad_x: Any, points: Any, sizes: Any
 ) -> None:
     plane = shift(grad_x, (tile.image * sizes.channels + channel) * sizes.height * sizes.width)
     group, size = channel // (sizes.channels // sizes.deform_groups), sizes.tile
     numbers, weights = points.numbers, points.weights
     lay_grid(tile, sizes, points)
     for tap in range(sizes.taps):
-        place = place_of(tile, group * sizes.taps + tap, sizes)
-        for i in range(0, size, lanes(offset)):
-            inside, corners, sides, _, modulation = locate(tile, place, i, offset, mask, sizes, points)
+        place = place_of(group * sizes.taps + tap, fields, sizes)
+        for i in range(0, size, lanes(grad_x)):
+            inside, corners, sides, _, modulation = locate(tile, place, i, fields, sizes, points)
             gradient = load(grad_columns, (channel * sizes.taps + tap) * size + i)
             portions = corner_weights(sides, modulation * gradient)
             store(numbers, i, select(inside, corners[0], splat(-1, corners[0])))

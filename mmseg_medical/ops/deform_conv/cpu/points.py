@@ -115,7 +115,7 @@ def lay_grid(tile: Any, sizes: Any, points: Any) -> None:
 
 
 class Place(NamedTuple):
-    """Of one point in a tile: undisplaced position relative to the first tap, and where offset and mask begin."""
+    """Of one point: its undisplaced position relative to the first tap, and where its offsets and mask begin."""
 
     tap_y: int
     tap_x: int
@@ -124,30 +124,30 @@ class Place(NamedTuple):
 
 
 @inlined
-def place_of(tile: Any, point: Any, sizes: Any) -> Any:
+def place_of(point: Any, fields: Any, sizes: Any) -> Any:
     """The place of a point; integer division is slow enough to be kept out of loops over positions."""
     tap = point % sizes.taps
     return Place(
         tap // sizes.kernel_width * sizes.dilation_y,
         tap % sizes.kernel_width * sizes.dilation_x,
-        tile.image * sizes.offset_image + 2 * point * sizes.length + tile.first,
-        tile.image * sizes.mask_image + point * sizes.length + tile.first,
+        2 * point * fields.plane,
+        point * fields.plane,
     )
 
 
 @inlined
-def locate(tile: Any, place: Any, i: Any, offset: Any, mask: Any, sizes: Any, points: Any) -> Any:
+def locate(tile: Any, place: Any, i: Any, fields: Any, sizes: Any, points: Any) -> Any:
     """One point at the positions ``i...`` of a tile, as vectors.
 
     Returns (inside, pixel numbers of the four neighbours, weight of the upper, lower, left, right neighbour, whether
     each of these four is on the map, mask). A neighbour outside has weight 0 and the number of the nearest on the map.
     """
-    offset_at, rest = place.offset_at + i, tile.count - i
+    offset, offset_at, rest = fields.offset, place.offset_at + i, tile.count - i
     zero, one, below = splat(0, offset), splat(1, offset), splat(-1, offset)
     y = load_first(offset, offset_at, rest) + (
         load(points.grid_y, i) + splat(place.tap_y, offset)
     )
-    x = load_first(offset, offset_at + sizes.length, rest) + (
+    x = load_first(offset, offset_at + fields.plane, rest) + (
         load(points.grid_x, i) + splat(place.tap_x, offset)
     )
     inside = (y > below) & (y < splat(sizes.height, y)) & (x > below) & (x < splat(sizes.width, x))
@@ -174,7 +174,7 @@ def locate(tile: Any, place: Any, i: Any, offset: Any, mask: Any, sizes: Any, po
             select(has_right, right, zero),
         ),
         (has_upper, has_lower, has_left, has_right),
-        load_first(mask, place.mask_at + i, rest),
+        load_first(fields.mask, place.mask_at + i, rest),
     )
 
 
@@ -187,14 +187,14 @@ def corner_weights(sides: Any, scale: Any) -> Any:
 
 
 @inlined
-def locate_tile(tile: Any, offset: Any, mask: Any, sizes: Any, points: Any) -> None:
+def locate_tile(tile: Any, fields: Any, sizes: Any, points: Any) -> None:
     """Fill grid, numbers and weights for all points of a tile."""
     size = sizes.tile
     lay_grid(tile, sizes, points)
     for point in range(sizes.deform_groups * sizes.taps):
-        here = place_of(tile, point, sizes)
-        for i in range(0, size, lanes(offset)):
-            inside, corners, sides, _, modulation = locate(tile, here, i, offset, mask, sizes, points)
+        here = place_of(point, fields, sizes)
+        for i in range(0, size, lanes(fields.offset)):
+            inside, corners, sides, _, modulation = locate(tile, here, i, fields, sizes, points)
             weights = corner_weights(sides, modulation)
             place = point * CORNERS * size + i
             store(points.numbers, place, select(inside, corners[0], splat(-1, corners[0])))
@@ -209,15 +209,15 @@ def locate_tile(tile: Any, offset: Any, mask: Any, sizes: Any, points: Any) -> N
 
 @inlined
 def differentiate_tile(
-    tile: Any, offset: Any, mask: Any, sizes: Any, points: Any, grad_offset: Any, grad_mask: Any
+    tile: Any, fields: Any, sizes: Any, points: Any, grad_offset: Any, grad_mask: Any
 ) -> None:
     """Gradients of a tile's offsets and masks from the points' dots; both are contiguous maps."""
     each, size = sizes.deform_groups * sizes.taps, sizes.tile
     for point in range(each):
         grad_at = (tile.image * each + point) * sizes.length + tile.first
         shift_at = 2 * (tile.image * each + point) * sizes.length + tile.first
-        here = place_of(tile, point, sizes)
-        for i in range(0, size, lanes(offset)):
+        here = place_of(point, fields, sizes)
+        for i in range(0, size, lanes(fields.offset)):
             place, rest = point * CORNERS * size + i, tile.count - i
             dots = (
                 load(points.dots, place),
@@ -225,7 +225,7 @@ def differentiate_tile(
                 load(points.dots, place + 2 * size),
                 load(points.dots, place + 3 * size),
             )
-            along_y, along_x, of_mask = differentiate(locate(tile, here, i, offset, mask, sizes, points), dots)
+            along_y, along_x, of_mask = differentiate(locate(tile, here, i, fields, sizes, points), dots)
             store_first(grad_offset, shift_at + i, rest, along_y)
             store_first(grad_offset, shift_at + sizes.length + i, rest, along_x)
             store_first(grad_mask, grad_at + i, rest, of_mask)

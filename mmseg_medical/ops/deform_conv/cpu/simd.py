@@ -7,6 +7,7 @@ a vector that is wider than its registers).
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import intrinsic, lower_builtin, models, overload, register_model
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR_BYTES = 64 if _FEATURES.get('avx512f') else 32 if _FEATURES.get('avx2') else 16
@@ -108,6 +109,7 @@ def _register_operator(function: Any, float_op: str, int_op: str | None) -> None
 _register_operator(operator.add, 'fadd', 'add')
 _register_operator(operator.sub, 'fsub', 'sub')
 _register_operator(operator.mul, 'fmul', 'mul')
+_register_operator(operator.truediv, 'fdiv', 'sdiv')
 _register_operator(operator.and_, 'and_', 'and_')
 
 
@@ -307,6 +309,55 @@ def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
 def select(typingctx: Any, condition: Any, yes: Any, no: Any) -> Any:
     """``yes`` where the condition holds, else ``no``."""
     return yes(condition, yes, no), lambda context, builder, sig, args: builder.select(*args)
+
+
+@intrinsic
+def _power_of_two(typingctx: Any, exponent: Any) -> Any:
+    """2 to whole exponents within the normal range, by writing the exponent's bits."""
+    bits, bias = (23, 127) if exponent.element == types.float32 else (52, 1023)
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+        whole = ir.VectorType(ir.IntType(exponent.element.bitwidth), exponent.lanes)
+
+        def number(value: int) -> ir.Constant:
+            return ir.Constant(whole, [ir.Constant(whole.element, value)] * exponent.lanes)
+
+        biased = builder.add(builder.fptosi(args[0], whole), number(bias))
+        return builder.bitcast(builder.shl(biased, number(bits)), exponent.llvm)
+
+    return exponent(exponent), generate
+
+
+# Taylor coefficients of exp, highest first: to within half a unit in the last place for |x| <= ln(2) / 2.
+_EXP_TERMS = {types.float32: 8, types.float64: 14}
+# ln(2) in two parts, of which the first has zeros at its end: multiples of it are exact.
+_LOG_2 = {types.float32: (0.693359375, -2.12194440e-4), types.float64: (0.6931471803691238, 1.9082149292705877e-10)}
+_EXP_LIMIT = {types.float32: 87.0, types.float64: 700.0}
+
+
+def sigmoid(value: Any) -> Any:
+    """1 / (1 + exp(-value)); NaN stays NaN."""
+    raise NotImplementedError('compiled by numba only')
+
+
+@overload(sigmoid, inline='never', jit_options=dict(error_model='numpy', forceinline=True))
+def _sigmoid(value: Any) -> Any:
+    coefficients = tuple(1 / math.factorial(k) for k in reversed(range(_EXP_TERMS[value.element])))
+    limit = _EXP_LIMIT[value.element]
+    log_2_e, high, low = 1 / math.log(2), *_LOG_2[value.element]
+
+    def implementation(value: Any) -> Any:
+        x = splat(0.0, value) - value
+        x = select(x > splat(limit, value), splat(limit, value), x)
+        x = select(x < splat(-limit, value), splat(-limit, value), x)
+        exponent = floor(fma(x, splat(log_2_e, value), splat(0.5, value)))
+        rest = fma(exponent, splat(-low, value), fma(exponent, splat(-high, value), x))
+        power = splat(0.0, value)
+        for coefficient in coefficients:
+            power = fma(power, rest, splat(coefficient, value))
+        return splat(1.0, value) / fma(power, _power_of_two(exponent), splat(1.0, value))
+
+    return implementation
 
 
 @intrinsic

@@ -19,7 +19,22 @@ def write_tile(rows: Any, row: Any, out: Any, strides: Any, tile: Any, channels:
     else:
         for p in range(tile.count):
             for c in range(channels):
-                out[start + p * by_position + c * by_channel] = rows[p * row + c]
+                out[start + p * by_position + c] = rows[p * row + c]
+
+
+@inlined
+def write_planes(planes: Any, plane: Any, out: Any, strides: Any, tile: Any, channels: Any) -> None:
+    """Copy planes of a tile, ``plane`` elements apart, into a map whose ``strides`` are those of :func:`write_tile`."""
+    by_image, by_channel, by_position = strides
+    start = tile.image * by_image + tile.first * by_position
+    if by_position == 1:
+        for c in range(channels):
+            for p in range(tile.count):
+                out[start + c * by_channel + p] = planes[c * plane + p]
+    else:
+        for p in range(tile.count):
+            for c in range(channels):
+                out[start + p * by_position + c] = planes[c * plane + p]
 
 
 @inlined
@@ -34,4 +49,4 @@ def read_tile(source: Any, strides: Any, tile: Any, channels: Any, rows: Any, ro
     else:
         for p in range(tile.count):
             for c in range(channels):
-                rows[p * row + c] = source[start + p * by_position + c * by_channel]
+                rows[p * row + c] = source[start + p * by_position + c]
