@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from mmengine.model import revert_sync_batchnorm
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_medical.models.layers import deform_conv
+from mmseg_medical.models.layers import ModulatedDeformConv2d
 
 # A sampled value blends 4 neighbours and is scaled by its mask.
 _MACS_PER_SAMPLE = 5
+_OPERATOR = torch.ops.mmseg_medical.modulated_deform_conv2d
 
 
 @dataclass(frozen=True)
@@ -50,54 +51,40 @@ def measure(network: nn.Module, size: tuple[int, int], channels: int = 3) -> lis
         list[Complexity]: The network first, then every module in the order of ``named_modules``.
     """
     network = revert_sync_batchnorm(copy.deepcopy(network)).to('meta').eval()
-    counter = FlopCounterMode(display=False, custom_mapping={_sample: _sampling_flops})
-    with torch.no_grad(), patch.object(deform_conv, 'modulated_deform_conv2d', _deform_conv_shapes), counter:
+    for module in network.modules():
+        if isinstance(module, ModulatedDeformConv2d):
+            module.backend = 'auto'  # on the meta device one operator, which can be counted
+    name = type(network).__name__
+    counts = _count(network, channels, size, {})
+    samples = _count(network, channels, size, {_OPERATOR: _sampling_flops})
+    return list(_collect(network, name, '', counts, samples))
+
+
+def _count(
+    network: nn.Module, channels: int, size: tuple[int, int], formulas: dict[Any, Any]
+) -> dict[str, dict[Any, int]]:
+    counter = FlopCounterMode(display=False, custom_mapping=formulas)
+    with torch.no_grad(), counter:
         network(torch.empty(1, channels, *size, device='meta'))
-    return list(_collect(network, type(network).__name__, '', counter.get_flop_counts()))
+    return counter.get_flop_counts()
 
 
-def _collect(module: nn.Module, path: str, name: str, counts: dict[str, dict[Any, int]]) -> list[Complexity]:
+def _collect(
+    module: nn.Module,
+    path: str,
+    name: str,
+    counts: dict[str, dict[Any, int]],
+    samples: dict[str, dict[Any, int]],
+) -> list[Complexity]:
     """The module, then its descendants; what a container or a directly called ``forward`` hides is summed up."""
     children = list(module.named_children())
-    below = [_collect(child, f'{path}.{key}', f'{name}.{key}'.lstrip('.'), counts) for key, child in children]
-    flops = counts.get(path, {})
-    sampling = max(flops.get(_sample, 0) // 2, sum(rows[0].sampling_macs for rows in below))
-    macs = max(sum(flops.values()) // 2 - flops.get(_sample, 0) // 2, sum(rows[0].macs for rows in below))
+    below = [_collect(child, f'{path}.{key}', f'{name}.{key}'.lstrip('.'), counts, samples) for key, child in children]
+    sampling = max(samples.get(path, {}).get(_OPERATOR, 0) // 2, sum(rows[0].sampling_macs for rows in below))
+    macs = max(sum(counts.get(path, {}).values()) // 2, sum(rows[0].macs for rows in below))
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return [Complexity(name, parameters, macs, sampling), *(row for rows in below for row in rows)]
 
 
-@torch.library.custom_op('mmseg_medical::count_sampling', mutates_args=())
-def _count_sampling(input: Tensor, points: int, positions: int) -> Tensor:
-    raise NotImplementedError('exists for counting on the meta device only')
-
-
-@_count_sampling.register_fake
-def _(input: Tensor, points: int, positions: int) -> Tensor:
-    return input.new_empty(input.shape[0], input.shape[1] * points, positions)
-
-
-_sample = torch.ops.mmseg_medical.count_sampling
-
-
-def _sampling_flops(input: Any, points: int, positions: int, *args: Any, **kwargs: Any) -> int:
-    return 2 * _MACS_PER_SAMPLE * input[0] * input[1] * points * positions
-
-
-def _deform_conv_shapes(
-    input: Tensor,
-    offset: Tensor,
-    mask: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *,
-    groups: int = 1,
-    backend: str = 'auto',
-    **geometry: Any,
-) -> Tensor:
-    """Stand in for the operator: the same products of the same shapes, whatever back end would do them."""
-    batch, height, width = offset.shape[0], *offset.shape[2:]
-    columns = _sample(input, weight[0, 0].numel(), height * width)
-    columns = columns.reshape(batch * groups, -1, height * width)
-    kernel = weight.reshape(groups, weight.shape[0] // groups, -1).repeat(batch, 1, 1)
-    return torch.bmm(kernel, columns).reshape(batch, -1, height, width)
+def _sampling_flops(input: Sequence[int], offset: Sequence[int], mask: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    taps, positions = weight[2] * weight[3], offset[2] * offset[3]
+    return 2 * _MACS_PER_SAMPLE * input[0] * input[1] * taps * positions

@@ -20,11 +20,14 @@ def usable_cpus(quota_file: Path = _CGROUP_QUOTA) -> int:
     return cpus
 
 
-def use_all_cpus() -> None:
-    """Let torch's operators use the cores there are, unless ``OMP_NUM_THREADS`` says otherwise.
+def tune() -> None:
+    """Set torch up for the processor, where ``OMP_NUM_THREADS`` and ``THP_MEM_ALLOC_ENABLE`` do not say otherwise.
 
     By default torch starts a thread for every core of the machine, also in a container that may use two of them;
-    the threads then wait for each other and training is many times slower.
+    the threads then wait for each other and training is many times slower. And it takes memory in pages of 4 KiB: with
+    huge pages, writing a new map of 100 MB took 7 ms instead of 34 ms. torch reads that switch when it first takes
+    more than 2 MB.
     """
     if 'OMP_NUM_THREADS' not in os.environ:
         torch.set_num_threads(usable_cpus())
+    os.environ.setdefault('THP_MEM_ALLOC_ENABLE', '1')

@@ -15,7 +15,7 @@ from torch import nn
 from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.engine.checkpoint import load_matching, load_strict, read_checkpoint
 from mmseg_medical.engine.checks import check_classes, check_monitored, check_splits
-from mmseg_medical.engine.cpu import use_all_cpus
+from mmseg_medical.engine.cpu import tune as tune_cpu
 from mmseg_medical.engine.distributed import init_cpu_process_group
 from mmseg_medical.errors import building
 from mmseg_medical.files import atomic_path
@@ -45,7 +45,7 @@ class Runner(_Runner):
         """Set up processes and threads; without a GPU the processes talk over gloo."""
         if self.distributed and not is_distributed() and get_device() == 'cpu':
             init_cpu_process_group(self.launcher)
-        use_all_cpus()
+        tune_cpu()
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
