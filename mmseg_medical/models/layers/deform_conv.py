@@ -116,11 +116,12 @@ class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Map (N, C, H, W) to (N, C_out, H_out, W_out)."""
-        if can_pack(x, self.backend) and _is_plain(self.conv_offset):
+        branch = self.conv_offset
+        if can_pack(x, self.backend) and _is_plain(branch) and branch.bias is not None:
             return modulated_deform_conv2d_pack(
                 x,
-                self.conv_offset.weight,
-                self.conv_offset.bias,
+                branch.weight,
+                branch.bias,
                 self.weight,
                 self.bias,
                 stride=self.stride,
@@ -129,7 +130,7 @@ class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
                 groups=self.groups,
                 deform_groups=self.deform_groups,
             )
-        parameters = self.conv_offset(x)
+        parameters = branch(x)
         points = self.deform_groups * math.prod(self.kernel_size)
         offset, mask = parameters.split((2 * points, points), dim=1)
         return super().forward(x, offset, mask.sigmoid())
@@ -137,4 +138,4 @@ class ModulatedDeformConv2dPack(ModulatedDeformConv2d):
 
 def _is_plain(conv: nn.Module) -> bool:
     # What someone hung on the branch, or put in its place, has to run.
-    return type(conv) is nn.Conv2d and conv.bias is not None and not (conv._forward_hooks or conv._forward_pre_hooks)
+    return type(conv) is nn.Conv2d and not (conv._forward_hooks or conv._forward_pre_hooks)

@@ -188,7 +188,7 @@ class _Call:
         return _flat(self.input.permute(0, 2, 3, 1).contiguous())
 
     def planes(self) -> np.ndarray:
-        """The input, (N, C, H, W), with an element to spare: kernels fetch pairs, of which there is none in one pixel."""
+        """The input, (N, C, H, W), with an element to spare where it is one pixel: kernels fetch pairs."""
         planes = self.input.contiguous()
         spare = self.sizes.height * self.sizes.width == 1
         return _flat(F.pad(planes.reshape(-1), (0, 1)) if spare else planes)
@@ -215,8 +215,8 @@ class _Call:
         planes = weight = bias = nothing
         if self.source_kind == BRANCH:
             planes = self.planes()
-            weight, bias = self.branch[0].reshape(self.branch[0].shape[0], -1), _flat(self.branch[1])
-            weight = _flat(F.pad(weight, (0, 0, 0, self.rows)))
+            rows = self.branch[0].reshape(self.branch[0].shape[0], -1)
+            weight, bias = _flat(F.pad(rows, (0, 0, 0, self.rows))), _flat(self.branch[1])
         return Source(
             self.source_kind, _flat(offset), _flat(mask), offset.stride(-1), mask.stride(-1), planes, weight, bias,
             self.fields_each,
@@ -265,7 +265,9 @@ def _channels_adjacent(tensor: Tensor) -> bool:
     # A part of an offset branch's channels is not contiguous in any memory format.
     _, channels, height, width = tensor.shape
     _, by_channel, by_row, by_column = tensor.stride()
-    return min(channels, height, width) > 1 and by_channel == 1 and by_column >= channels and by_row == width * by_column
+    return (
+        min(channels, height, width) > 1 and by_channel == 1 and by_column >= channels and by_row == width * by_column
+    )
 
 
 def _by_image(tensor: Tensor) -> Tensor:
@@ -281,7 +283,7 @@ def _flat(tensor: Tensor) -> np.ndarray:
 
 
 def _map(tensor: Tensor) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """A map in either memory format as it lies in memory, and the steps from image, channel and position to the next."""
+    """A map as it lies in memory, and the steps from one image, channel and position to the next."""
     _, channels, height, width = tensor.shape
     if memory_format_of(tensor) == torch.channels_last:
         return _flat(tensor.permute(0, 2, 3, 1)), (channels * height * width, 1, channels)
@@ -341,8 +343,8 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
         tiles = min(slots, call.tasks - first)
         count = call.threads(tiles)
         threads.run(
-            dense.columns_backward, count, first, tiles, *maps, kept, call.points_each, columns, grad_columns, grad_rows,
-            _flat(grad_offset), _flat(grad_mask), extents, sizes,
+            dense.columns_backward, count, first, tiles, *maps, kept, call.points_each, columns, grad_columns,
+            grad_rows, _flat(grad_offset), _flat(grad_mask), extents, sizes,
         )  # fmt: skip
         threads.run(
             dense.parameters_backward, call.threads(2 * call.tasks), first, tiles, kept, call.points_each, columns,

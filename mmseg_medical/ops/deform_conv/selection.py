@@ -50,9 +50,8 @@ def choose(backend: str, device: str, dtype: torch.dtype) -> str:
         fits = (rule.backend for rule in RULES if rule.device == device and dtype in rule.dtypes)
         return next((name for name in fits if device == 'meta' or BACKENDS[name].available()), 'torch')
     if backend not in BACKENDS:
-        raise ValueError(
-            f'backend={backend!r} is unknown; choose one of auto, {", ".join(BACKENDS)}.{did_you_mean(backend, BACKENDS)}'
-        )
+        hint = did_you_mean(backend, BACKENDS)
+        raise ValueError(f'backend={backend!r} is unknown; choose one of auto, {", ".join(BACKENDS)}.{hint}')
     if device != 'meta' and not BACKENDS[backend].available():
         raise ImportError(f"backend={backend!r} cannot run here: {BACKENDS[backend].requirement}; or choose 'auto'")
     return backend

@@ -18,7 +18,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     The cache lies beside the package or, where that is read-only, in the user's cache folder or ``NUMBA_CACHE_DIR``.
     """
     try:
-        compiled = numba.njit(nogil=True, error_model='numpy', cache=True)(function)
+        compiled: Any = numba.njit(nogil=True, error_model='numpy', cache=True)(function)
         # numba compares the date of the kernel's own file; what it inlines from the others counts as well.
         index = compiled._cache._cache_file
         index._source_stamp = (index._source_stamp, _sources_digest())

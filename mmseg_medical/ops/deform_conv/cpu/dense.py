@@ -1,7 +1,8 @@
 """Dense convolution, channels last: a tile of columns is sampled once, then multiplied in registers.
 
-The backward pass works on a few tiles at a time: first their columns and the gradients of those (a task is a tile), then
-the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the threads.
+The backward pass works on a few tiles at a time: first their columns and the gradients of those (a task is a tile),
+then the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the
+threads.
 """
 
 from __future__ import annotations
@@ -41,18 +42,18 @@ def forward(
         locate_tile(tile, fields, sizes, points)
         image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
         group_channels = sizes.channels // sizes.deform_groups
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for group in range(sizes.deform_groups):
                 begin = group * group_channels
                 for tap in range(sizes.taps):
                     column = shift(columns, p * depth + tap * sizes.channels + begin)
                     spot = spot_of(group, tap, p, sizes)
                     sample(shift(image, begin), points, spot, column, group_channels, sizes)
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for c in range(0, row, lanes(x_)):
                 store(result, p * row + c, load(bias_, c))
         multiply(
-            columns, depth, 1, panels_, depth * lanes(x_), lanes(x_), depth, result, row, tile.count, vectors,
+            columns, depth, 1, panels_, depth * lanes(x_), lanes(x_), depth, result, row, tile.positions, vectors,
             True,
         )  # fmt: skip
         write_tile(result, row, out_, out_strides, tile, sizes.out_channels)
@@ -93,11 +94,11 @@ def columns_backward(
         read_tile(grad_output_, grad_strides, tile, sizes.out_channels, rows, grad_row)
         multiply(
             rows, grad_row, 1, panels_, sizes.out_channels * lanes(x_), lanes(x_), sizes.out_channels,
-            grad_column, column_row, tile.count, depth_vectors, False,
+            grad_column, column_row, tile.positions, depth_vectors, False,
         )  # fmt: skip
         image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
         lowest, highest = sizes.height * sizes.width, -1
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for group in range(sizes.deform_groups):
                 begin = group * group_channels
                 for tap in range(sizes.taps):
@@ -123,8 +124,9 @@ def parameters_backward(
 ) -> None:  # fmt: skip
     """Add what some tiles give to the gradients of weight, (C_out, K * C rounded up to vectors), and input.
 
-    A task owns ``block`` rows of the weight's gradient, which the first tile overwrites, or one of ``bands`` bands of the pixels that an image's tiles
-    sampled, and adds in the order of the tiles. Without blocks or bands, that gradient is left alone.
+    A task owns ``block`` rows of the weight's gradient, which the first tile overwrites, or one of ``bands`` bands of
+    the pixels that an image's tiles sampled, and adds in the order of the tiles. Without blocks or bands, that gradient
+    is left alone.
     """
     counter_, kept_points_, columns_ = pointer(counter), pointer(kept_points), pointer(columns)
     grad_columns_, grad_rows_, extents_ = pointer(grad_columns), pointer(grad_rows), pointer(extents)
@@ -152,7 +154,7 @@ def parameters_backward(
             tile = tile_of(first_tile + slot, sizes)
             multiply(
                 shift(grad_rows_, slot * sizes.tile * grad_row + row), 1, grad_row,
-                shift(columns_, slot * sizes.tile * column_row), lanes(columns_), column_row, tile.count,
+                shift(columns_, slot * sizes.tile * column_row), lanes(columns_), column_row, tile.positions,
                 shift(grad_weight_, row * column_row), column_row, min(block, sizes.out_channels - row),
                 column_row // lanes(columns_), first_tile + slot > 0,
             )  # fmt: skip
@@ -177,7 +179,7 @@ def _scatter(
         tile = tile_of(first_tile + slot, sizes)
         points, _ = carve_points(shift(kept_points, slot * points_each), sizes)
         rows = shift(grad_columns, slot * sizes.tile * column_row)
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for group in range(sizes.deform_groups):
                 begin = group * group_channels
                 for tap in range(sizes.taps):

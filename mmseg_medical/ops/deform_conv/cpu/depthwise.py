@@ -1,4 +1,4 @@
-"""Depth-wise convolution, channels last: a vector holds channels, a point's neighbours serve all of its offset group."""
+"""Depth-wise convolution, channels last: a vector holds channels, a point's neighbours serve its whole offset group."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def forward(
         fields = fields_of(source, tile, sizes, spare)
         locate_tile(tile, fields, sizes, points)
         image = shift(x_, tile.image * sizes.height * sizes.width * channels)
-        for p in range(tile.count):
+        for p in range(tile.positions):
             row = shift(rows, p * channels)
             for c in range(channels):
                 row[c] = bias_[c]
@@ -112,7 +112,7 @@ def columns_backward(
             read_tile(grad_output_, grad_strides, tile, channels, rows, channels)
             image = shift(x_, tile.image * sizes.height * sizes.width * channels)
             lowest, highest = sizes.height * sizes.width, -1
-            for p in range(tile.count):
+            for p in range(tile.positions):
                 for group in range(sizes.deform_groups):
                     begin = group * group_channels
                     row = shift(rows, p * channels + begin)
@@ -163,7 +163,7 @@ def input_backward(
             fields = planes_of(offset_, mask_, tile, sizes)
             locate_tile(tile, fields, sizes, points)
             read_tile(grad_output_, grad_strides, tile, channels, rows, channels)
-            for p in range(tile.count):
+            for p in range(tile.positions):
                 for group in range(sizes.deform_groups):
                     begin = group * group_channels
                     row = shift(rows, p * channels + begin)

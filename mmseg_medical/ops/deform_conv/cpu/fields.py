@@ -67,8 +67,8 @@ def fields_of(source: Any, tile: Any, sizes: Any, memory: Any) -> Any:
     if source.kind == CHANNELS_LAST:
         offset_at = tile.image * sizes.offset_image + tile.first * source.offset_step
         mask_at = tile.image * sizes.mask_image + tile.first * source.mask_step
-        _transpose(shift(offset, offset_at), source.offset_step, tile.count, 2 * points, fields.offset, sizes)
-        _transpose(shift(mask, mask_at), source.mask_step, tile.count, points, fields.mask, sizes)
+        _transpose(shift(offset, offset_at), source.offset_step, tile.positions, 2 * points, fields.offset, sizes)
+        _transpose(shift(mask, mask_at), source.mask_step, tile.positions, points, fields.mask, sizes)
     else:
         columns = shift(memory, (3 * points + ROWS) * sizes.tile)
         _columns(pointer(source.planes), tile, sizes, columns)
@@ -98,13 +98,13 @@ def _columns(planes: Any, tile: Any, sizes: Any, columns: Any) -> None:
                 row += 1
                 y, x = tile.first // sizes.out_width, tile.first % sizes.out_width
                 at = 0
-                while at < tile.count:
-                    run = min(sizes.out_width - x, tile.count - at)
+                while at < tile.positions:
+                    run = min(sizes.out_width - x, tile.positions - at)
                     input_y = y * sizes.stride_y - sizes.padding_y + tap_y * sizes.dilation_y
                     input_x = x * sizes.stride_x - sizes.padding_x + tap_x * sizes.dilation_x
                     _copy_run(plane, input_y, input_x, run, shift(column, at), sizes)
                     at, y, x = at + run, y + 1, 0
-                for i in range(tile.count, sizes.tile):
+                for i in range(tile.positions, sizes.tile):
                     column[i] = 0
 
 

@@ -76,9 +76,7 @@ def sample(image: Any, points: Any, spot: Any, column: Any, count: Any, sizes: A
 
 
 @inlined
-def sample_and_dot(
-    image: Any, points: Any, spot: Any, column: Any, grad_column: Any, count: Any, sizes: Any
-) -> None:
+def sample_and_dot(image: Any, points: Any, spot: Any, column: Any, grad_column: Any, count: Any, sizes: Any) -> None:
     """As :func:`sample`; also multiply the neighbours by the gradient of the samples."""
     neighbours, portions = _neighbours(image, points, spot, sizes), _portions(points, spot, sizes.tile)
     whole = count - count % lanes(column)
@@ -100,9 +98,7 @@ def sample_and_dot(
 
 
 @inlined
-def spread(
-    points: Any, spot: Any, low: Any, high: Any, gradient: Any, grad_image: Any, count: Any, sizes: Any
-) -> None:
+def spread(points: Any, spot: Any, low: Any, high: Any, gradient: Any, grad_image: Any, count: Any, sizes: Any) -> None:
     """Add the gradient of the samples to those neighbours whose pixels are in ``low`` ... ``high - 1``."""
     numbers, weights, size = points.numbers, points.weights, sizes.tile
     if numbers[spot] < 0:

@@ -146,7 +146,7 @@ def columns_backward(
         for c in range(sizes.out_channels):
             at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
             for i in range(0, size, lanes(x_)):
-                store(rows, c * size + i, load_first(grad_output_, at + i, tile.count - i))
+                store(rows, c * size + i, load_first(grad_output_, at + i, tile.positions - i))
         for group in range(sizes.groups):
             # Rounded up, the rows would run into those of a slot that another thread fills.
             multiply(
@@ -156,9 +156,7 @@ def columns_backward(
             for i in range(0, depth * size, lanes(x_)):
                 store(grad_column, group * depth * size + i, load(spare, i))
         for point in range(sizes.deform_groups * sizes.taps):
-            _differentiate(
-                tile, point, x_, fields, column, grad_column, grad_offset_, grad_mask_, points, sizes
-            )
+            _differentiate(tile, point, x_, fields, column, grad_column, grad_offset_, grad_mask_, points, sizes)
 
 
 @inlined
@@ -184,7 +182,7 @@ def _differentiate(
             dot_2, dot_3 = fma(gradient, values[2], dot_2), fma(gradient, values[3], dot_3)
             store(columns, at, select(inside, blend(weights, values), splat(0, x)))
         along_y, along_x, of_mask = differentiate(located, (dot_0, dot_1, dot_2, dot_3))
-        rest, grad_at = tile.count - i, number * sizes.length + tile.first + i
+        rest, grad_at = tile.positions - i, number * sizes.length + tile.first + i
         shift_at = 2 * number * sizes.length + tile.first + i
         store_first(grad_offset, shift_at, rest, along_y)
         store_first(grad_offset, shift_at + sizes.length, rest, along_x)
@@ -226,9 +224,7 @@ def parameters_backward(
 
 
 @inlined
-def _scatter(
-    tile: Any, channel: Any, fields: Any, grad_columns: Any, grad_x: Any, points: Any, sizes: Any
-) -> None:
+def _scatter(tile: Any, channel: Any, fields: Any, grad_columns: Any, grad_x: Any, points: Any, sizes: Any) -> None:
     plane = shift(grad_x, (tile.image * sizes.channels + channel) * sizes.height * sizes.width)
     group, size = channel // (sizes.channels // sizes.deform_groups), sizes.tile
     numbers, weights = points.numbers, points.weights
@@ -247,7 +243,7 @@ def _scatter(
             store(weights, i + size, portions[1])
             store(weights, i + 2 * size, portions[2])
             store(weights, i + 3 * size, portions[3])
-        for p in range(tile.count):
+        for p in range(tile.positions):
             if numbers[p] >= 0:
                 for here in range(p, p + CORNERS * size, size):
                     plane[numbers[here]] += weights[here]

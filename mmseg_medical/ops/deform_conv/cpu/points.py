@@ -21,7 +21,6 @@ from mmseg_medical.ops.deform_conv.cpu.simd import (
 )
 
 
-
 class Sizes(NamedTuple):
     """Everything a kernel needs to know about one call."""
 
@@ -51,11 +50,11 @@ class Sizes(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Output positions ``first`` ... ``first + count`` of an image."""
+    """Output positions of an image, from ``first``."""
 
     image: int
     first: int
-    count: int
+    positions: int
 
 
 class Points(NamedTuple):
@@ -86,9 +85,7 @@ def carve_points(memory: Any, sizes: Any) -> Any:
     """Points in the memory given, and what comes after them."""
     each = CORNERS * sizes.deform_groups * sizes.taps * sizes.tile
     start = shift(memory, 2 * sizes.tile)
-    points = Points(
-        memory, shift(memory, sizes.tile), as_int32(start), shift(start, each), shift(start, 2 * each)
-    )
+    points = Points(memory, shift(memory, sizes.tile), as_int32(start), shift(start, each), shift(start, 2 * each))
     return points, shift(start, 3 * each)
 
 
@@ -103,13 +100,13 @@ def tile_of(task: Any, sizes: Any) -> Any:
 def lay_grid(tile: Any, sizes: Any, points: Any) -> None:
     """Fill the grid."""
     row, column = tile.first // sizes.out_width, tile.first % sizes.out_width
-    for i in range(tile.count):
+    for i in range(tile.positions):
         points.grid_y[i] = row * sizes.stride_y - sizes.padding_y
         points.grid_x[i] = column * sizes.stride_x - sizes.padding_x
         column += 1
         if column == sizes.out_width:
             row, column = row + 1, 0
-    for i in range(tile.count, sizes.tile):
+    for i in range(tile.positions, sizes.tile):
         points.grid_y[i] = NOWHERE
         points.grid_x[i] = NOWHERE
 
@@ -142,14 +139,10 @@ def locate(tile: Any, place: Any, i: Any, fields: Any, sizes: Any, points: Any) 
     Returns (inside, pixel numbers of the four neighbours, weight of the upper, lower, left, right neighbour, whether
     each of these four is on the map, mask). A neighbour outside has weight 0 and the number of the nearest on the map.
     """
-    offset, offset_at, rest = fields.offset, place.offset_at + i, tile.count - i
+    offset, offset_at, rest = fields.offset, place.offset_at + i, tile.positions - i
     zero, one, below = splat(0, offset), splat(1, offset), splat(-1, offset)
-    y = load_first(offset, offset_at, rest) + (
-        load(points.grid_y, i) + splat(place.tap_y, offset)
-    )
-    x = load_first(offset, offset_at + fields.plane, rest) + (
-        load(points.grid_x, i) + splat(place.tap_x, offset)
-    )
+    y = load_first(offset, offset_at, rest) + (load(points.grid_y, i) + splat(place.tap_y, offset))
+    x = load_first(offset, offset_at + fields.plane, rest) + (load(points.grid_x, i) + splat(place.tap_x, offset))
     inside = (y > below) & (y < splat(sizes.height, y)) & (x > below) & (x < splat(sizes.width, x))
     y = select(inside, y, zero)  # a number that fits an integer, NaN replaced
     x = select(inside, x, zero)
@@ -208,9 +201,7 @@ def locate_tile(tile: Any, fields: Any, sizes: Any, points: Any) -> None:
 
 
 @inlined
-def differentiate_tile(
-    tile: Any, fields: Any, sizes: Any, points: Any, grad_offset: Any, grad_mask: Any
-) -> None:
+def differentiate_tile(tile: Any, fields: Any, sizes: Any, points: Any, grad_offset: Any, grad_mask: Any) -> None:
     """Gradients of a tile's offsets and masks from the points' dots; both are contiguous maps."""
     each, size = sizes.deform_groups * sizes.taps, sizes.tile
     for point in range(each):
@@ -218,7 +209,7 @@ def differentiate_tile(
         shift_at = 2 * (tile.image * each + point) * sizes.length + tile.first
         here = place_of(point, fields, sizes)
         for i in range(0, size, lanes(fields.offset)):
-            place, rest = point * CORNERS * size + i, tile.count - i
+            place, rest = point * CORNERS * size + i, tile.positions - i
             dots = (
                 load(points.dots, place),
                 load(points.dots, place + size),

@@ -16,7 +16,11 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, overload, register_model
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import lower_builtin, models, overload, register_model
+
+# An intrinsic's first parameter is the compiler's, not the caller's; type checkers would miss an argument.
+intrinsic: Any = _intrinsic
 
 _FEATURES = llvm.get_host_cpu_features()
 VECTOR_BYTES = 64 if _FEATURES.get('avx512f') else 32 if _FEATURES.get('avx2') else 16
@@ -60,7 +64,7 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, fe_type.llvm)
 
 
-def _float_vector(element: types.Type) -> Vector:
+def _float_vector(element: Any) -> Vector:
     return Vector(element, lanes_of(element.bitwidth // 8))
 
 
@@ -71,8 +75,6 @@ def _constant(vector: Vector, value: float) -> ir.Constant:
 def _splat(builder: ir.IRBuilder, scalar: ir.Value, vector: Vector) -> ir.Value:
     one = builder.insert_element(ir.Constant(vector.llvm, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, ir.Constant(vector.llvm, ir.Undefined), _numbers([0] * vector.lanes))
-
-
 
 
 def _call(builder: ir.IRBuilder, name: str, result: ir.Type, *values: ir.Value) -> ir.Value:
@@ -93,7 +95,7 @@ def _as_vector_pointer(builder: ir.IRBuilder, pointer: ir.Value, vector: Vector)
 # --- operators -------------------------------------------------------------------------------------------------------
 
 
-def _register_operator(function: Any, float_op: str, int_op: str | None) -> None:
+def _register_operator(function: Any, float_op: str, int_op: str) -> None:
     @infer_global(function)
     class _Template(AbstractTemplate):
         def generic(self, args: tuple, kws: dict) -> Any:
@@ -200,9 +202,7 @@ def load_first(typingctx: Any, memory: Any, index: Any, count: Any) -> Any:
         pointer = _as_vector_pointer(builder, builder.gep(args[0], [args[1]]), vector)
         align = ir.Constant(ir.IntType(32), memory.dtype.bitwidth // 8)
         name = f'llvm.masked.load.{_suffix(vector)}.p0'
-        return _call(
-            builder, name, vector.llvm, pointer, align, _first(builder, args[2], vector), _constant(vector, 0)
-        )
+        return _call(builder, name, vector.llvm, pointer, align, _first(builder, args[2], vector), _constant(vector, 0))
 
     return vector(memory, types.int64, types.int64), generate
 

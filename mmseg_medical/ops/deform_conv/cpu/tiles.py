@@ -9,15 +9,15 @@ from mmseg_medical.ops.deform_conv.cpu.compile import inlined
 
 @inlined
 def write_tile(rows: Any, row: Any, out: Any, strides: Any, tile: Any, channels: Any) -> None:
-    """Copy rows of a tile, ``row`` elements apart, into a map whose ``strides`` are those of image, channel and position."""
+    """Copy rows of a tile, ``row`` elements apart, into a map; ``strides`` are those of image, channel, position."""
     by_image, by_channel, by_position = strides
     start = tile.image * by_image + tile.first * by_position
     if by_position == 1:
         for c in range(channels):
-            for p in range(tile.count):
+            for p in range(tile.positions):
                 out[start + c * by_channel + p] = rows[p * row + c]
     else:
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for c in range(channels):
                 out[start + p * by_position + c] = rows[p * row + c]
 
@@ -29,10 +29,10 @@ def write_planes(planes: Any, plane: Any, out: Any, strides: Any, tile: Any, cha
     start = tile.image * by_image + tile.first * by_position
     if by_position == 1:
         for c in range(channels):
-            for p in range(tile.count):
+            for p in range(tile.positions):
                 out[start + c * by_channel + p] = planes[c * plane + p]
     else:
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for c in range(channels):
                 out[start + p * by_position + c] = planes[c * plane + p]
 
@@ -44,9 +44,9 @@ def read_tile(source: Any, strides: Any, tile: Any, channels: Any, rows: Any, ro
     start = tile.image * by_image + tile.first * by_position
     if by_position == 1:
         for c in range(channels):
-            for p in range(tile.count):
+            for p in range(tile.positions):
                 rows[p * row + c] = source[start + c * by_channel + p]
     else:
-        for p in range(tile.count):
+        for p in range(tile.positions):
             for c in range(channels):
                 rows[p * row + c] = source[start + p * by_position + c]
