@@ -35,7 +35,19 @@ OPTIONAL = {
     'edt',
     'cc3d',
 }
-OPTIONAL |= {'mmpretrain', 'timm', 'torchvision', 'optuna', 'ray', 'pyvista', 'onnx', 'onnxruntime', 'onnxscript', 'sklearn', 'monai'}
+OPTIONAL |= {
+    'mmpretrain',
+    'timm',
+    'torchvision',
+    'optuna',
+    'ray',
+    'pyvista',
+    'onnx',
+    'onnxruntime',
+    'onnxscript',
+    'sklearn',
+    'monai',
+}
 
 
 KERNELS = ('mmseg_medical.ops.deform_conv.cpu', 'mmseg_medical.ops.deform_conv.triton_kernels')

@@ -85,6 +85,8 @@ def _collect(
     return [Complexity(name, parameters, macs, sampling), *(row for rows in below for row in rows)]
 
 
-def _sampling_flops(input: Sequence[int], offset: Sequence[int], mask: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+def _sampling_flops(
+    input: Sequence[int], offset: Sequence[int], mask: Sequence[int], weight: Sequence[int], *_: Any, **__: Any
+) -> int:
     taps, positions = weight[2] * weight[3], offset[2] * offset[3]
     return 2 * _MACS_PER_SAMPLE * input[0] * input[1] * taps * positions

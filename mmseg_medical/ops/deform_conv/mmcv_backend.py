@@ -8,7 +8,6 @@ from torch import Tensor
 
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
 
-
 requirement = "it needs mmcv's compiled operators, and the installed mmcv has none (`make mmcv-ops`)"
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry
 
-
 requirement = 'it runs everywhere'
 
 

@@ -1,3 +1,7 @@
 """in progress"""
+
 requirement = 'x'
-def available(): return False
+
+
+def available():
+    return False
