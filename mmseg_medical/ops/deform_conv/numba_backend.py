@@ -152,10 +152,11 @@ class _Call:
         self.fields_each = fields_size(self.source_kind, channels, geometry.deform_groups, geometry.taps, tile)
         self.points_each = points_size(geometry.deform_groups, geometry.taps, tile)
 
-    def _tile(self, depth: int, length: int) -> int:
+    def _tile(self, elements: int, length: int) -> int:
+        """Positions of a tile whose memory takes ``elements`` a position; never depends on the threads."""
         if self.kind == 'planar':
-            # The longer the better: every channel and tap lies in another page.
-            unit, most = self.lanes, _COLUMNS_BYTES // (depth * self.dtype.itemsize)
+            # The longer the better, since every channel and tap lies in another page, but enough of them to share.
+            unit, most = self.lanes, min(_COLUMNS_BYTES // (elements * self.dtype.itemsize), max(length // 16, 64))
         else:
             unit, most = math.lcm(self.lanes, self.rows), 96
         return min(-(-length // unit) * unit, max(unit, most // unit * unit))
