@@ -24,23 +24,23 @@ def forward(
     out_strides: Any, sizes: Any,
 ) -> None:  # fmt: skip
     """Write tiles of ``out``; panels are (vectors of C_out, K, C, lanes), bias (vectors of C_out, lanes)."""
-    counter_, x_ = pointer(counter), pointer(x)
-    panels_, bias_, out_ = pointer(panels), pointer(bias), pointer(out)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, x = pointer(counter), pointer(x)
+    panels, bias, out = pointer(panels), pointer(bias), pointer(out)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, spare = carve_points(mine, sizes)
     columns = shift(spare, source.size)
     depth = sizes.taps * sizes.channels
-    vectors = (sizes.out_channels + lanes(x_) - 1) // lanes(x_)
-    row = vectors * lanes(x_)
+    vectors = (sizes.out_channels + lanes(x) - 1) // lanes(x)
+    row = vectors * lanes(x)
     result = shift(columns, (sizes.tile + ROWS) * depth)
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task >= sizes.batch * sizes.tiles:
             return
         tile = tile_of(task, sizes)
         fields = fields_of(source, tile, sizes, spare)
         locate_tile(tile, fields, sizes, points)
-        image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
+        image = shift(x, tile.image * sizes.height * sizes.width * sizes.channels)
         group_channels = sizes.channels // sizes.deform_groups
         for p in range(tile.positions):
             for group in range(sizes.deform_groups):
@@ -50,13 +50,13 @@ def forward(
                     spot = spot_of(group, tap, p, sizes)
                     sample(shift(image, begin), points, spot, column, group_channels, sizes)
         for p in range(tile.positions):
-            for c in range(0, row, lanes(x_)):
-                store(result, p * row + c, load(bias_, c))
+            for c in range(0, row, lanes(x)):
+                store(result, p * row + c, load(bias, c))
         multiply(
-            columns, depth, 1, panels_, depth * lanes(x_), lanes(x_), depth, result, row, tile.positions, vectors,
+            columns, depth, 1, panels, depth * lanes(x), lanes(x), depth, result, row, tile.positions, vectors,
             True,
         )  # fmt: skip
-        write_tile(result, row, out_, out_strides, tile, sizes.out_channels)
+        write_tile(result, row, out, out_strides, tile, sizes.out_channels)
 
 
 @kernel
@@ -70,33 +70,33 @@ def columns_backward(
     panels are (vectors of K * C, C_out, lanes). Kept for the next step: points, columns and grad_columns (slots, tile,
     K * C rounded up to vectors), grad_rows (slots, tile, C_out rounded up), extents (slots, 2): first and last pixel.
     """
-    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
-    panels_, grad_output_ = pointer(panels), pointer(grad_output)
-    kept_points_, columns_, grad_columns_ = pointer(kept_points), pointer(columns), pointer(grad_columns)
-    grad_rows_, extents_ = pointer(grad_rows), pointer(extents)
-    grad_offset_, grad_mask_ = pointer(grad_offset), pointer(grad_mask)
+    counter, x, offset, mask = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    panels, grad_output = pointer(panels), pointer(grad_output)
+    kept_points, columns, grad_columns = pointer(kept_points), pointer(columns), pointer(grad_columns)
+    grad_rows, extents = pointer(grad_rows), pointer(extents)
+    grad_offset, grad_mask = pointer(grad_offset), pointer(grad_mask)
     depth = sizes.taps * sizes.channels
-    depth_vectors = (depth + lanes(x_) - 1) // lanes(x_)
-    column_row = depth_vectors * lanes(x_)
-    grad_row = (sizes.out_channels + lanes(x_) - 1) // lanes(x_) * lanes(x_)
+    depth_vectors = (depth + lanes(x) - 1) // lanes(x)
+    column_row = depth_vectors * lanes(x)
+    grad_row = (sizes.out_channels + lanes(x) - 1) // lanes(x) * lanes(x)
     group_channels = sizes.channels // sizes.deform_groups
     while True:
-        slot = fetch_add(counter_, 1)
+        slot = fetch_add(counter, 1)
         if slot >= tiles:
             return
         tile = tile_of(first_tile + slot, sizes)
-        points, _ = carve_points(shift(kept_points_, slot * points_each), sizes)
-        column = shift(columns_, slot * sizes.tile * column_row)
-        grad_column = shift(grad_columns_, slot * sizes.tile * column_row)
-        rows = shift(grad_rows_, slot * sizes.tile * grad_row)
-        fields = planes_of(offset_, mask_, tile, sizes)
+        points, _ = carve_points(shift(kept_points, slot * points_each), sizes)
+        column = shift(columns, slot * sizes.tile * column_row)
+        grad_column = shift(grad_columns, slot * sizes.tile * column_row)
+        rows = shift(grad_rows, slot * sizes.tile * grad_row)
+        fields = planes_of(offset, mask, tile, sizes)
         locate_tile(tile, fields, sizes, points)
-        read_tile(grad_output_, grad_strides, tile, sizes.out_channels, rows, grad_row)
+        read_tile(grad_output, grad_strides, tile, sizes.out_channels, rows, grad_row)
         multiply(
-            rows, grad_row, 1, panels_, sizes.out_channels * lanes(x_), lanes(x_), sizes.out_channels,
+            rows, grad_row, 1, panels, sizes.out_channels * lanes(x), lanes(x), sizes.out_channels,
             grad_column, column_row, tile.positions, depth_vectors, False,
         )  # fmt: skip
-        image = shift(x_, tile.image * sizes.height * sizes.width * sizes.channels)
+        image = shift(x, tile.image * sizes.height * sizes.width * sizes.channels)
         lowest, highest = sizes.height * sizes.width, -1
         for p in range(tile.positions):
             for group in range(sizes.deform_groups):
@@ -112,9 +112,9 @@ def columns_backward(
                         )  # fmt: skip
                     else:
                         sample(shift(image, begin), points, spot, shift(column, at), group_channels, sizes)
-        extents_[2 * slot] = lowest
-        extents_[2 * slot + 1] = highest
-        differentiate_tile(tile, fields, sizes, points, grad_offset_, grad_mask_)
+        extents[2 * slot] = lowest
+        extents[2 * slot + 1] = highest
+        differentiate_tile(tile, fields, sizes, points, grad_offset, grad_mask)
 
 
 @kernel
@@ -128,23 +128,23 @@ def parameters_backward(
     the pixels that an image's tiles sampled, and adds in the order of the tiles. Without blocks or bands, that gradient
     is left alone.
     """
-    counter_, kept_points_, columns_ = pointer(counter), pointer(kept_points), pointer(columns)
-    grad_columns_, grad_rows_, extents_ = pointer(grad_columns), pointer(grad_rows), pointer(extents)
-    grad_weight_, grad_x_ = pointer(grad_weight), pointer(grad_x)
+    counter, kept_points, columns = pointer(counter), pointer(kept_points), pointer(columns)
+    grad_columns, grad_rows, extents = pointer(grad_columns), pointer(grad_rows), pointer(extents)
+    grad_weight, grad_x = pointer(grad_weight), pointer(grad_x)
     depth = sizes.taps * sizes.channels
-    column_row = (depth + lanes(columns_) - 1) // lanes(columns_) * lanes(columns_)
-    grad_row = (sizes.out_channels + lanes(columns_) - 1) // lanes(columns_) * lanes(columns_)
+    column_row = (depth + lanes(columns) - 1) // lanes(columns) * lanes(columns)
+    grad_row = (sizes.out_channels + lanes(columns) - 1) // lanes(columns) * lanes(columns)
     first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
     band_tasks = (last_image - first_image + 1) * bands
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task < band_tasks:
             image = first_image + task // bands
             begin = max(first_tile, image * sizes.tiles) - first_tile
             end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
             _scatter(
-                image, first_tile, begin, end, task % bands, bands, kept_points_, points_each, grad_columns_,
-                column_row, extents_, grad_x_, sizes,
+                image, first_tile, begin, end, task % bands, bands, kept_points, points_each, grad_columns,
+                column_row, extents, grad_x, sizes,
             )  # fmt: skip
             continue
         row = (task - band_tasks) * block
@@ -153,10 +153,10 @@ def parameters_backward(
         for slot in range(tiles):
             tile = tile_of(first_tile + slot, sizes)
             multiply(
-                shift(grad_rows_, slot * sizes.tile * grad_row + row), 1, grad_row,
-                shift(columns_, slot * sizes.tile * column_row), lanes(columns_), column_row, tile.positions,
-                shift(grad_weight_, row * column_row), column_row, min(block, sizes.out_channels - row),
-                column_row // lanes(columns_), first_tile + slot > 0,
+                shift(grad_rows, slot * sizes.tile * grad_row + row), 1, grad_row,
+                shift(columns, slot * sizes.tile * column_row), lanes(columns), column_row, tile.positions,
+                shift(grad_weight, row * column_row), column_row, min(block, sizes.out_channels - row),
+                column_row // lanes(columns), first_tile + slot > 0,
             )  # fmt: skip
 
 
@@ -181,8 +181,8 @@ def _scatter(
         rows = shift(grad_columns, slot * sizes.tile * column_row)
         for p in range(tile.positions):
             for group in range(sizes.deform_groups):
-                begin = group * group_channels
+                channel = group * group_channels
                 for tap in range(sizes.taps):
-                    gradient = shift(rows, p * column_row + tap * channels + begin)
+                    gradient = shift(rows, p * column_row + tap * channels + channel)
                     spot = spot_of(group, tap, p, sizes)
-                    spread(points, spot, low, high, gradient, shift(grad_image, begin), group_channels, sizes)
+                    spread(points, spot, low, high, gradient, shift(grad_image, channel), group_channels, sizes)

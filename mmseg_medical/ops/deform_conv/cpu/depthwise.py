@@ -28,34 +28,34 @@ def forward(
     out_strides: Any, sizes: Any,
 ) -> None:  # fmt: skip
     """Write tiles of ``out`` until ``counter`` says that none is left; weight is (K, C)."""
-    counter_, x_, weight_, bias_ = pointer(counter), pointer(x), pointer(weight), pointer(bias)
-    out_ = pointer(out)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, x, weight, bias = pointer(counter), pointer(x), pointer(weight), pointer(bias)
+    out = pointer(out)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, spare = carve_points(mine, sizes)
     rows = shift(spare, source.size)
     channels = sizes.channels
     column = shift(rows, sizes.tile * channels)
     group_channels = channels // sizes.deform_groups
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task >= sizes.batch * sizes.tiles:
             return
         tile = tile_of(task, sizes)
         fields = fields_of(source, tile, sizes, spare)
         locate_tile(tile, fields, sizes, points)
-        image = shift(x_, tile.image * sizes.height * sizes.width * channels)
+        image = shift(x, tile.image * sizes.height * sizes.width * channels)
         for p in range(tile.positions):
             row = shift(rows, p * channels)
             for c in range(channels):
-                row[c] = bias_[c]
+                row[c] = bias[c]
             for group in range(sizes.deform_groups):
                 begin = group * group_channels
                 for tap in range(sizes.taps):
                     spot = spot_of(group, tap, p, sizes)
                     if points.numbers[spot] >= 0:
                         sample(shift(image, begin), points, spot, column, group_channels, sizes)
-                        _add_product(shift(row, begin), column, shift(weight_, tap * channels + begin), group_channels)
-        write_tile(rows, channels, out_, out_strides, tile, channels)
+                        _add_product(shift(row, begin), column, shift(weight, tap * channels + begin), group_channels)
+        write_tile(rows, channels, out, out_strides, tile, channels)
 
 
 @inlined
@@ -89,11 +89,11 @@ def columns_backward(
     A task is ``chunk`` tiles; it has its own part of ``grad_weight`` (tasks, K, C), so that the sum over the parts does
     not depend on who did them. ``extents`` is (batch * tiles, 2).
     """
-    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
-    weight_, grad_output_ = pointer(weight), pointer(grad_output)
-    grad_offset_, grad_mask_, grad_weight_ = pointer(grad_offset), pointer(grad_mask), pointer(grad_weight)
-    extents_ = pointer(extents)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, x, offset, mask = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    weight, grad_output = pointer(weight), pointer(grad_output)
+    grad_offset, grad_mask, grad_weight = pointer(grad_offset), pointer(grad_mask), pointer(grad_weight)
+    extents = pointer(extents)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, rows = carve_points(mine, sizes)
     channels = sizes.channels
     column = shift(rows, sizes.tile * channels)
@@ -101,16 +101,16 @@ def columns_backward(
     group_channels = channels // sizes.deform_groups
     tiles = sizes.batch * sizes.tiles
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task * chunk >= tiles:
             return
-        grad_part = shift(grad_weight_, task * sizes.taps * channels)
+        grad_part = shift(grad_weight, task * sizes.taps * channels)
         for number in range(task * chunk, min(task * chunk + chunk, tiles)):
             tile = tile_of(number, sizes)
-            fields = planes_of(offset_, mask_, tile, sizes)
+            fields = planes_of(offset, mask, tile, sizes)
             locate_tile(tile, fields, sizes, points)
-            read_tile(grad_output_, grad_strides, tile, channels, rows, channels)
-            image = shift(x_, tile.image * sizes.height * sizes.width * channels)
+            read_tile(grad_output, grad_strides, tile, channels, rows, channels)
+            image = shift(x, tile.image * sizes.height * sizes.width * channels)
             lowest, highest = sizes.height * sizes.width, -1
             for p in range(tile.positions):
                 for group in range(sizes.deform_groups):
@@ -121,14 +121,14 @@ def columns_backward(
                         if points.numbers[spot] >= 0:
                             lowest = min(lowest, points.numbers[spot])
                             highest = max(highest, points.numbers[spot + 3 * sizes.tile])
-                            _multiply(grad_column, row, shift(weight_, at), group_channels)
+                            _multiply(grad_column, row, shift(weight, at), group_channels)
                             sample_and_dot(
                                 shift(image, begin), points, spot, column, grad_column, group_channels, sizes
                             )
                             _add_product(shift(grad_part, at), row, column, group_channels)
-            extents_[2 * number] = lowest
-            extents_[2 * number + 1] = highest
-            differentiate_tile(tile, fields, sizes, points, grad_offset_, grad_mask_)
+            extents[2 * number] = lowest
+            extents[2 * number + 1] = highest
+            differentiate_tile(tile, fields, sizes, points, grad_offset, grad_mask)
 
 
 @kernel
@@ -141,34 +141,34 @@ def input_backward(
     A task owns a band of pixel rows and adds to it in the order of the tiles, so every pixel sums in the same order
     however many bands or threads there are.
     """
-    counter_, weight_, offset_, mask_ = pointer(counter), pointer(weight), pointer(offset), pointer(mask)
-    grad_output_, grad_x_, extents_ = pointer(grad_output), pointer(grad_x), pointer(extents)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, weight, offset, mask = pointer(counter), pointer(weight), pointer(offset), pointer(mask)
+    grad_output, grad_x, extents = pointer(grad_output), pointer(grad_x), pointer(extents)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, rows = carve_points(mine, sizes)
     channels = sizes.channels
     grad_column = shift(rows, sizes.tile * channels)
     group_channels = channels // sizes.deform_groups
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task >= sizes.batch * bands:
             return
         image, band = task // bands, task % bands
         low = band * sizes.height // bands * sizes.width
         high = (band + 1) * sizes.height // bands * sizes.width
-        grad_image = shift(grad_x_, image * sizes.height * sizes.width * channels)
+        grad_image = shift(grad_x, image * sizes.height * sizes.width * channels)
         for number in range(image * sizes.tiles, (image + 1) * sizes.tiles):
-            if extents_[2 * number] >= high or extents_[2 * number + 1] < low:
+            if extents[2 * number] >= high or extents[2 * number + 1] < low:
                 continue
             tile = tile_of(number, sizes)
-            fields = planes_of(offset_, mask_, tile, sizes)
+            fields = planes_of(offset, mask, tile, sizes)
             locate_tile(tile, fields, sizes, points)
-            read_tile(grad_output_, grad_strides, tile, channels, rows, channels)
+            read_tile(grad_output, grad_strides, tile, channels, rows, channels)
             for p in range(tile.positions):
                 for group in range(sizes.deform_groups):
                     begin = group * group_channels
                     row = shift(rows, p * channels + begin)
                     for tap in range(sizes.taps):
-                        _multiply(grad_column, row, shift(weight_, tap * channels + begin), group_channels)
+                        _multiply(grad_column, row, shift(weight, tap * channels + begin), group_channels)
                         spread(
                             points, spot_of(group, tap, p, sizes), low, high, grad_column, shift(grad_image, begin),
                             group_channels, sizes,

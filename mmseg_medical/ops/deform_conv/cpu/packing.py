@@ -11,16 +11,16 @@ from mmseg_medical.ops.deform_conv.cpu.simd import fetch_add, lanes, pointer, sh
 @kernel
 def pack_by_output(counter: Any, weight: Any, panels: Any, sizes: Any) -> None:
     """Panels (vectors of C_out, K, C, lanes); lanes beyond C_out are zero."""
-    counter_, weight_, panels_ = pointer(counter), pointer(weight), pointer(panels)
-    depth, width = sizes.channels * sizes.taps, lanes(weight_)
+    counter, weight, panels = pointer(counter), pointer(weight), pointer(panels)
+    depth, width = sizes.channels * sizes.taps, lanes(weight)
     while True:
-        vector = fetch_add(counter_, 1)
+        vector = fetch_add(counter, 1)
         first = vector * width
         if first >= sizes.out_channels:
             return
-        panel = shift(panels_, first * depth)
+        panel = shift(panels, first * depth)
         some = min(width, sizes.out_channels - first)
-        source = shift(weight_, first * depth)
+        source = shift(weight, first * depth)
         for c in range(sizes.channels):
             for tap in range(sizes.taps):
                 row, at = shift(panel, (tap * sizes.channels + c) * width), c * sizes.taps + tap
@@ -33,16 +33,16 @@ def pack_by_output(counter: Any, weight: Any, panels: Any, sizes: Any) -> None:
 @kernel
 def pack_by_input(counter: Any, weight: Any, panels: Any, sizes: Any) -> None:
     """Panels (vectors of K * C, C_out, lanes); lanes beyond K * C are zero."""
-    counter_, weight_, panels_ = pointer(counter), pointer(weight), pointer(panels)
-    depth, width = sizes.channels * sizes.taps, lanes(weight_)
+    counter, weight, panels = pointer(counter), pointer(weight), pointer(panels)
+    depth, width = sizes.channels * sizes.taps, lanes(weight)
     while True:
-        vector = fetch_add(counter_, 1)
+        vector = fetch_add(counter, 1)
         first = vector * width
         if first >= depth:
             return
-        panel = shift(panels_, first * sizes.out_channels)
+        panel = shift(panels, first * sizes.out_channels)
         for out in range(sizes.out_channels):
-            row, source = shift(panel, out * width), shift(weight_, out * depth)
+            row, source = shift(panel, out * width), shift(weight, out * depth)
             tap, c = first // sizes.channels, first % sizes.channels
             for lane in range(width):
                 row[lane] = source[c * sizes.taps + tap] if tap < sizes.taps else 0
@@ -54,12 +54,12 @@ def pack_by_input(counter: Any, weight: Any, panels: Any, sizes: Any) -> None:
 @kernel
 def unpack_gradient(counter: Any, packed: Any, row: Any, grad_weight: Any, sizes: Any) -> None:
     """The gradient of the weight from rows (K, C), ``row`` elements apart."""
-    counter_, packed_, grad_weight_ = pointer(counter), pointer(packed), pointer(grad_weight)
+    counter, packed, grad_weight = pointer(counter), pointer(packed), pointer(grad_weight)
     while True:
-        out = fetch_add(counter_, 1)
+        out = fetch_add(counter, 1)
         if out >= sizes.out_channels:
             return
-        source, target = shift(packed_, out * row), shift(grad_weight_, out * sizes.channels * sizes.taps)
+        source, target = shift(packed, out * row), shift(grad_weight, out * sizes.channels * sizes.taps)
         for c in range(sizes.channels):
             for tap in range(sizes.taps):
                 target[c * sizes.taps + tap] = source[tap * sizes.channels + c]

@@ -46,38 +46,38 @@ def forward(
     out_strides: Any, sizes: Any,
 ) -> None:  # fmt: skip
     """Write tiles of ``out``; weight is (groups, C_out / groups, C / groups, K) with rows to spare."""
-    counter_, x_ = pointer(counter), pointer(x)
-    weight_, bias_, out_ = pointer(weight), pointer(bias), pointer(out)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, x = pointer(counter), pointer(x)
+    weight, bias, out = pointer(weight), pointer(bias), pointer(out)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, spare = carve_points(mine, sizes)
     columns = shift(spare, source.size)
     result = shift(columns, sizes.channels * sizes.taps * sizes.tile)
     depth = sizes.channels // sizes.groups * sizes.taps
     group_out = sizes.out_channels // sizes.groups
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task >= sizes.batch * sizes.tiles:
             return
         tile = tile_of(task, sizes)
         fields = fields_of(source, tile, sizes, spare)
         lay_grid(tile, sizes, points)
         for point in range(sizes.deform_groups * sizes.taps):
-            _sample(tile, point, x_, fields, columns, points, sizes)
+            _sample(tile, point, x, fields, columns, points, sizes)
         for c in range(sizes.out_channels):
-            for i in range(0, sizes.tile, lanes(x_)):
-                store(result, c * sizes.tile + i, splat(bias_[c], bias_))
+            for i in range(0, sizes.tile, lanes(x)):
+                store(result, c * sizes.tile + i, splat(bias[c], bias))
         for group in range(sizes.groups):
             multiply(
-                shift(weight_, group * group_out * depth), depth, 1,
-                shift(columns, group * depth * sizes.tile), lanes(x_), sizes.tile, depth,
-                shift(result, group * group_out * sizes.tile), sizes.tile, group_out, sizes.tile // lanes(x_),
+                shift(weight, group * group_out * depth), depth, 1,
+                shift(columns, group * depth * sizes.tile), lanes(x), sizes.tile, depth,
+                shift(result, group * group_out * sizes.tile), sizes.tile, group_out, sizes.tile // lanes(x),
                 True,
             )  # fmt: skip
             # Rows beyond the group's are the next group's: sums of the wrong columns.
             for c in range((group + 1) * group_out, min((group + 1) * group_out + ROWS, sizes.out_channels)):
-                for i in range(0, sizes.tile, lanes(x_)):
-                    store(result, c * sizes.tile + i, splat(bias_[c], bias_))
-        write_planes(result, sizes.tile, out_, out_strides, tile, sizes.out_channels)
+                for i in range(0, sizes.tile, lanes(x)):
+                    store(result, c * sizes.tile + i, splat(bias[c], bias))
+        write_planes(result, sizes.tile, out, out_strides, tile, sizes.out_channels)
 
 
 @inlined
@@ -125,38 +125,38 @@ def columns_backward(
     weight as in :func:`forward`; grad_output is contiguous. Kept for the next step: columns and grad_columns
     (slots, C, K, tile) and grad_rows (slots, C_out, tile), all zero beyond a tile's last position.
     """
-    counter_, x_, offset_, mask_ = pointer(counter), pointer(x), pointer(offset), pointer(mask)
-    weight_, grad_output_ = pointer(weight), pointer(grad_output)
-    columns_, grad_columns_, grad_rows_ = pointer(columns), pointer(grad_columns), pointer(grad_rows)
-    grad_offset_, grad_mask_ = pointer(grad_offset), pointer(grad_mask)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, x, offset, mask = pointer(counter), pointer(x), pointer(offset), pointer(mask)
+    weight, grad_output = pointer(weight), pointer(grad_output)
+    columns, grad_columns, grad_rows = pointer(columns), pointer(grad_columns), pointer(grad_rows)
+    grad_offset, grad_mask = pointer(grad_offset), pointer(grad_mask)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, spare = carve_points(mine, sizes)
     depth = sizes.channels // sizes.groups * sizes.taps
     group_out, size = sizes.out_channels // sizes.groups, sizes.tile
     while True:
-        slot = fetch_add(counter_, 1)
+        slot = fetch_add(counter, 1)
         if slot >= tiles:
             return
         tile = tile_of(first_tile + slot, sizes)
-        column = shift(columns_, slot * sizes.channels * sizes.taps * size)
-        grad_column = shift(grad_columns_, slot * sizes.channels * sizes.taps * size)
-        rows = shift(grad_rows_, slot * sizes.out_channels * size)
-        fields = planes_of(offset_, mask_, tile, sizes)
+        column = shift(columns, slot * sizes.channels * sizes.taps * size)
+        grad_column = shift(grad_columns, slot * sizes.channels * sizes.taps * size)
+        rows = shift(grad_rows, slot * sizes.out_channels * size)
+        fields = planes_of(offset, mask, tile, sizes)
         lay_grid(tile, sizes, points)
         for c in range(sizes.out_channels):
             at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
-            for i in range(0, size, lanes(x_)):
-                store(rows, c * size + i, load_first(grad_output_, at + i, tile.positions - i))
+            for i in range(0, size, lanes(x)):
+                store(rows, c * size + i, load_first(grad_output, at + i, tile.positions - i))
         for group in range(sizes.groups):
             # Rounded up, the rows would run into those of a slot that another thread fills.
             multiply(
-                shift(weight_, group * group_out * depth), 1, depth, shift(rows, group * group_out * size),
-                lanes(x_), size, group_out, spare, size, depth, size // lanes(x_), False,
+                shift(weight, group * group_out * depth), 1, depth, shift(rows, group * group_out * size),
+                lanes(x), size, group_out, spare, size, depth, size // lanes(x), False,
             )  # fmt: skip
-            for i in range(0, depth * size, lanes(x_)):
+            for i in range(0, depth * size, lanes(x)):
                 store(grad_column, group * depth * size + i, load(spare, i))
         for point in range(sizes.deform_groups * sizes.taps):
-            _differentiate(tile, point, x_, fields, column, grad_column, grad_offset_, grad_mask_, points, sizes)
+            _differentiate(tile, point, x, fields, column, grad_column, grad_offset, grad_mask, points, sizes)
 
 
 @inlined
@@ -199,28 +199,28 @@ def parameters_backward(
 
     A task owns a channel of an image or a row of the weight's gradient and adds in the order of the tiles.
     """
-    counter_, offset_, mask_, columns_ = pointer(counter), pointer(offset), pointer(mask), pointer(columns)
-    grad_columns_, grad_rows_ = pointer(grad_columns), pointer(grad_rows)
-    grad_weight_, grad_x_ = pointer(grad_weight), pointer(grad_x)
-    mine = shift(pointer(memory), fetch_add(shift(counter_, 1), 1) * memory_each)
+    counter, offset, mask, columns = pointer(counter), pointer(offset), pointer(mask), pointer(columns)
+    grad_columns, grad_rows = pointer(grad_columns), pointer(grad_rows)
+    grad_weight, grad_x = pointer(grad_weight), pointer(grad_x)
+    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
     points, _ = carve_points(mine, sizes)
     first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
     planes = (last_image - first_image + 1) * sizes.channels if with_x else 0
     while True:
-        task = fetch_add(counter_, 1)
+        task = fetch_add(counter, 1)
         if task < planes:
             image = first_image + task // sizes.channels
             begin = max(first_tile, image * sizes.tiles) - first_tile
             end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
             for slot in range(begin, end):
                 tile = tile_of(first_tile + slot, sizes)
-                grad_column = shift(grad_columns_, slot * sizes.channels * sizes.taps * sizes.tile)
-                fields = planes_of(offset_, mask_, tile, sizes)
-                _scatter(tile, task % sizes.channels, fields, grad_column, grad_x_, points, sizes)
+                grad_column = shift(grad_columns, slot * sizes.channels * sizes.taps * sizes.tile)
+                fields = planes_of(offset, mask, tile, sizes)
+                _scatter(tile, task % sizes.channels, fields, grad_column, grad_x, points, sizes)
             continue
         if not with_weight or task - planes >= sizes.out_channels:
             return
-        _add_weight_row(task - planes, tiles, columns_, grad_rows_, grad_weight_, sizes)
+        _add_weight_row(task - planes, tiles, columns, grad_rows, grad_weight, sizes)
 
 
 @inlined
