@@ -8,7 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ('torch', 'numpy', 'opencv-python', 'pillow', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmsegmentation')
+PACKAGES = (
+    'torch',
+    'numpy',
+    'opencv-python',
+    'pillow',
+    'numba',
+    'triton',
+    'onnxruntime',
+    'onedl-mmcv',
+    'onedl-mmengine',
+    'onedl-mmsegmentation',
+)
 
 
 def describe_machine() -> dict[str, Any]:
