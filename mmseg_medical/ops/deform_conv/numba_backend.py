@@ -23,8 +23,8 @@ requirement = 'it needs numba (`pip install numba`)'
 
 # Bytes of one thread's columns in a forward pass, so that they stay in its second-level cache.
 _COLUMNS_BYTES = 400_000
-# Bytes of columns and their gradients that a backward pass holds at a time.
-_KEPT_BYTES = 4_000_000
+# Bytes of columns and their gradients that a backward pass holds at a time, if they are enough to keep all threads busy.
+_KEPT_BYTES = 1_000_000
 # Multiply-accumulates below which another thread costs more than it saves.
 _WORK_PER_THREAD = 300_000
 # Parts of a depth-wise weight's gradient, whatever the threads, so that its bits do not depend on them.
@@ -202,10 +202,13 @@ class _Call:
         """A depth-wise weight, (K, C)."""
         return _flat(self.weight.reshape(self.sizes.channels, self.sizes.taps).t().contiguous())
 
-    def slots(self, elements: int) -> int:
-        """Tiles whose columns a backward pass keeps at a time, ``elements`` for each position."""
+    def rounds(self, elements: int) -> tuple[int, int]:
+        """Tiles of a round of a backward pass that keeps ``elements`` a position; the counters of all its phases."""
+        from mmseg_medical.ops.deform_conv.cpu.phases import counters_of
+
         fit = _KEPT_BYTES // (self.dtype.itemsize * elements * self.sizes.tile)
-        return max(1, min(self.tasks, max(fit, torch.get_num_threads())))
+        slots = max(1, min(self.tasks, max(fit, 2 * torch.get_num_threads())))
+        return slots, counters_of(2 * -(-self.tasks // slots))
 
     def source(self) -> Any:
         """Where the forward kernels take offsets and masks from."""
@@ -333,35 +336,22 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
     block = 2 * call.rows
     packed = call.empty((sizes.out_channels + block) * depth)
     panels = call.panels(packing.pack_by_input, sizes.out_channels, call.depth)
-    slots = call.slots(2 * depth + out_row + call.points_each // sizes.tile)
+    slots, counters = call.rounds(2 * depth + out_row + call.points_each // sizes.tile)
     rows = slots * sizes.tile + call.rows
-    kept = _flat(call.empty(slots * call.points_each))
-    columns, grad_columns = _flat(call.empty(rows * depth)), _flat(call.empty(rows * depth))
-    grad_rows, extents = _flat(call.empty(rows * out_row)), np.empty(2 * slots, np.int64)
-    grad_map, steps = _map(grad_output)
-    maps = call.channels_last(), _flat(call.maps[0]), _flat(call.maps[1]), panels, grad_map, steps
-    for first in range(0, call.tasks, slots):
-        tiles = min(slots, call.tasks - first)
-        count = call.threads(tiles)
-        threads.run(
-            dense.columns_backward, count, first, tiles, *maps, kept, call.points_each, columns, grad_columns,
-            grad_rows, _flat(grad_offset), _flat(grad_mask), extents, sizes,
-        )  # fmt: skip
-        threads.run(
-            dense.parameters_backward, call.threads(2 * call.tasks), first, tiles, kept, call.points_each, columns,
-            grad_columns, grad_rows, extents, count if needed[0] else 0, block if needed[3] else 0, _flat(packed),
-            _flat(grad_input), sizes,
-        )  # fmt: skip
+    count = call.threads(call.tasks)
+    threads.run(
+        dense.backward, count, slots, call.channels_last(), _flat(call.maps[0]), _flat(call.maps[1]), panels,
+        *_map(grad_output), _flat(call.empty(slots * call.points_each)), call.points_each,
+        _flat(call.empty(rows * depth)), _flat(call.empty(rows * depth)), _flat(call.empty(rows * out_row)),
+        np.empty(2 * slots, np.int64), _flat(grad_offset), _flat(grad_mask), _flat(grad_input),
+        count if needed[0] else 0, _flat(packed), block if needed[3] else 0, sizes, counters=counters,
+    )  # fmt: skip
     grad_weight = call.empty(*call.weight.shape)
     if needed[3]:
         count = call.threads(sizes.out_channels)
         threads.run(packing.unpack_gradient, count, _flat(packed), depth, _flat(grad_weight), sizes)
-    return (
-        grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format),
-        grad_offset,
-        grad_mask,
-        grad_weight,
-    )
+    grad_input = grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format)
+    return grad_input, grad_offset, grad_mask, grad_weight
 
 
 def _depthwise_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
@@ -400,21 +390,15 @@ def _planar_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -
     grad_input = torch.zeros(call.input.shape, dtype=call.dtype)
     grad_offset, grad_mask = call.empty(*call.maps[0].shape), call.empty(*call.maps[1].shape)
     grad_weight = torch.zeros(call.weight.shape, dtype=call.dtype)
-    all_columns = sizes.channels * sizes.taps
-    slots = call.slots(2 * all_columns + sizes.out_channels)
-    columns, grad_columns = (_flat(call.empty(slots * sizes.tile * all_columns)) for _ in range(2))
-    grad_rows = _flat(call.empty(slots * sizes.tile * sizes.out_channels))
-    memory, each = call.memory(torch.get_num_threads(), (call.depth + call.rows) * sizes.tile)
-    planes, offset, mask, weight = call.planes(), _flat(call.maps[0]), _flat(call.maps[1]), call.weight_rows()
-    grad_map = _flat(grad_output.contiguous())
-    for first in range(0, call.tasks, slots):
-        tiles = min(slots, call.tasks - first)
-        threads.run(
-            planar.columns_backward, call.threads(tiles), memory, each, first, tiles, planes, offset, mask, weight,
-            grad_map, columns, grad_columns, grad_rows, _flat(grad_offset), _flat(grad_mask), sizes,
-        )  # fmt: skip
-        threads.run(
-            planar.parameters_backward, call.threads(sizes.channels), memory, each, first, tiles, offset, mask, columns,
-            grad_columns, grad_rows, _flat(grad_weight), _flat(grad_input), needed[0], needed[3], sizes,
-        )  # fmt: skip
+    depth = sizes.channels * sizes.taps
+    slots, counters = call.rounds(2 * depth + sizes.out_channels)
+    positions = slots * sizes.tile
+    count = call.threads(call.tasks)
+    memory, each = call.memory(count, (call.depth + call.rows) * sizes.tile)
+    threads.run(
+        planar.backward, count, memory, each, slots, call.planes(), _flat(call.maps[0]), _flat(call.maps[1]),
+        call.weight_rows(), _flat(grad_output.contiguous()), _flat(call.empty(positions * depth)),
+        _flat(call.empty(positions * depth)), _flat(call.empty(positions * sizes.out_channels)), _flat(grad_offset),
+        _flat(grad_mask), _flat(grad_input), needed[0], _flat(grad_weight), needed[3], sizes, counters=counters,
+    )  # fmt: skip
     return grad_input.contiguous(memory_format=call.memory_format), grad_offset, grad_mask, grad_weight

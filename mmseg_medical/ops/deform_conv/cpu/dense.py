@@ -1,8 +1,7 @@
 """Dense convolution, channels last: a tile of columns is sampled once, then multiplied in registers.
 
-The backward pass works on a few tiles at a time: first their columns and the gradients of those (a task is a tile),
-then the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the
-threads.
+The backward pass works in rounds of a few tiles: first their columns and the gradients of those (a task is a tile), then
+the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the threads.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any
 from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
 from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
 from mmseg_medical.ops.deform_conv.cpu.one_point import sample, sample_and_dot, spread
+from mmseg_medical.ops.deform_conv.cpu.phases import finish, take, wait
 from mmseg_medical.ops.deform_conv.cpu.points import carve_points, differentiate_tile, locate_tile, spot_of, tile_of
 from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
 from mmseg_medical.ops.deform_conv.cpu.simd import fetch_add, lanes, load, pointer, shift, store
@@ -60,104 +60,109 @@ def forward(
 
 
 @kernel
-def columns_backward(
-    counter: Any, first_tile: Any, tiles: Any, x: Any, offset: Any, mask: Any, panels: Any, grad_output: Any,
-    grad_strides: Any, kept_points: Any, points_each: Any, columns: Any, grad_columns: Any, grad_rows: Any,
-    grad_offset: Any, grad_mask: Any, extents: Any, sizes: Any,
+def backward(
+    counters: Any, slots: Any, x: Any, offset: Any, mask: Any, panels: Any, grad_output: Any, grad_strides: Any,
+    kept_points: Any, points_each: Any, columns: Any, grad_columns: Any, grad_rows: Any, extents: Any,
+    grad_offset: Any, grad_mask: Any, grad_x: Any, bands: Any, grad_weight: Any, block: Any, sizes: Any,
 ) -> None:  # fmt: skip
-    """Columns and their gradients of some tiles; from them the gradients of offset and mask.
+    """All gradients, ``slots`` tiles a round.
 
-    panels are (vectors of K * C, C_out, lanes). Kept for the next step: points, columns and grad_columns (slots, tile,
-    K * C rounded up to vectors), grad_rows (slots, tile, C_out rounded up), extents (slots, 2): first and last pixel.
+    panels are (vectors of K * C, C_out, lanes). Kept from the first phase of a round to the second: points, columns and
+    grad_columns (slots, tile, K * C rounded up to vectors), grad_rows (slots, tile, C_out rounded up), extents
+    (slots, 2): first and last pixel. In the second phase, a task owns one of ``bands`` bands of the pixels that an
+    image's tiles sampled, or ``block`` rows of grad_weight (C_out, K * C rounded up), which the first tile overwrites,
+    and adds in the order of the tiles. Without bands or blocks that gradient is left alone.
     """
-    counter, x, offset, mask = pointer(counter), pointer(x), pointer(offset), pointer(mask)
-    panels, grad_output = pointer(panels), pointer(grad_output)
-    kept_points, columns, grad_columns = pointer(kept_points), pointer(columns), pointer(grad_columns)
-    grad_rows, extents = pointer(grad_rows), pointer(extents)
-    grad_offset, grad_mask = pointer(grad_offset), pointer(grad_mask)
-    depth = sizes.taps * sizes.channels
-    depth_vectors = (depth + lanes(x) - 1) // lanes(x)
-    column_row = depth_vectors * lanes(x)
-    grad_row = (sizes.out_channels + lanes(x) - 1) // lanes(x) * lanes(x)
+    counters, x, offset, mask = pointer(counters), pointer(x), pointer(offset), pointer(mask)
+    panels, grad_output, kept_points = pointer(panels), pointer(grad_output), pointer(kept_points)
+    columns, grad_columns, grad_rows = pointer(columns), pointer(grad_columns), pointer(grad_rows)
+    extents, grad_offset, grad_mask = pointer(extents), pointer(grad_offset), pointer(grad_mask)
+    grad_x, grad_weight = pointer(grad_x), pointer(grad_weight)
+    width = lanes(x)
+    column_row = (sizes.taps * sizes.channels + width - 1) // width * width
+    grad_row = (sizes.out_channels + width - 1) // width * width
+    blocks = (sizes.out_channels + block - 1) // block if block else 0
+    all_tiles = sizes.batch * sizes.tiles
+    phase = 0
+    for first in range(0, all_tiles, slots):
+        tiles = min(slots, all_tiles - first)
+        while True:
+            slot = take(counters, phase)
+            if slot >= tiles:
+                break
+            points, _ = carve_points(shift(kept_points, slot * points_each), sizes)
+            _differentiate(
+                tile_of(first + slot, sizes), x, offset, mask, panels, grad_output, grad_strides, points,
+                shift(columns, slot * sizes.tile * column_row), shift(grad_columns, slot * sizes.tile * column_row),
+                column_row, shift(grad_rows, slot * sizes.tile * grad_row), grad_row, shift(extents, 2 * slot),
+                grad_offset, grad_mask, sizes,
+            )  # fmt: skip
+            finish(counters, phase)
+        wait(counters, phase, tiles)
+        phase += 1
+
+        first_image, last_image = first // sizes.tiles, (first + tiles - 1) // sizes.tiles
+        band_tasks = (last_image - first_image + 1) * bands
+        while True:
+            task = take(counters, phase)
+            if task >= band_tasks + blocks:
+                break
+            if task < band_tasks:
+                image = first_image + task // bands
+                begin = max(first, image * sizes.tiles) - first
+                end = min(first + tiles, (image + 1) * sizes.tiles) - first
+                _scatter(
+                    image, first, begin, end, task % bands, bands, kept_points, points_each, grad_columns, column_row,
+                    extents, grad_x, sizes,
+                )  # fmt: skip
+            else:
+                row = (task - band_tasks) * block
+                for slot in range(tiles):
+                    multiply(
+                        shift(grad_rows, slot * sizes.tile * grad_row + row), 1, grad_row,
+                        shift(columns, slot * sizes.tile * column_row), width, column_row,
+                        tile_of(first + slot, sizes).positions, shift(grad_weight, row * column_row), column_row,
+                        min(block, sizes.out_channels - row), column_row // width, first + slot > 0,
+                    )  # fmt: skip
+            finish(counters, phase)
+        wait(counters, phase, band_tasks + blocks)
+        phase += 1
+
+
+@inlined
+def _differentiate(
+    tile: Any, x: Any, offset: Any, mask: Any, panels: Any, grad_output: Any, grad_strides: Any, points: Any,
+    columns: Any, grad_columns: Any, column_row: Any, grad_rows: Any, grad_row: Any, extent: Any, grad_offset: Any,
+    grad_mask: Any, sizes: Any,
+) -> None:  # fmt: skip
+    """Columns of a tile and their gradients; from them the gradients of its offsets and masks."""
+    fields = planes_of(offset, mask, tile, sizes)
+    locate_tile(tile, fields, sizes, points)
+    read_tile(grad_output, grad_strides, tile, sizes.out_channels, grad_rows, grad_row)
+    multiply(
+        grad_rows, grad_row, 1, panels, sizes.out_channels * lanes(x), lanes(x), sizes.out_channels, grad_columns,
+        column_row, tile.positions, column_row // lanes(x), False,
+    )  # fmt: skip
+    image = shift(x, tile.image * sizes.height * sizes.width * sizes.channels)
     group_channels = sizes.channels // sizes.deform_groups
-    while True:
-        slot = fetch_add(counter, 1)
-        if slot >= tiles:
-            return
-        tile = tile_of(first_tile + slot, sizes)
-        points, _ = carve_points(shift(kept_points, slot * points_each), sizes)
-        column = shift(columns, slot * sizes.tile * column_row)
-        grad_column = shift(grad_columns, slot * sizes.tile * column_row)
-        rows = shift(grad_rows, slot * sizes.tile * grad_row)
-        fields = planes_of(offset, mask, tile, sizes)
-        locate_tile(tile, fields, sizes, points)
-        read_tile(grad_output, grad_strides, tile, sizes.out_channels, rows, grad_row)
-        multiply(
-            rows, grad_row, 1, panels, sizes.out_channels * lanes(x), lanes(x), sizes.out_channels,
-            grad_column, column_row, tile.positions, depth_vectors, False,
-        )  # fmt: skip
-        image = shift(x, tile.image * sizes.height * sizes.width * sizes.channels)
-        lowest, highest = sizes.height * sizes.width, -1
-        for p in range(tile.positions):
-            for group in range(sizes.deform_groups):
-                begin = group * group_channels
-                for tap in range(sizes.taps):
-                    spot, at = spot_of(group, tap, p, sizes), p * column_row + tap * sizes.channels + begin
-                    if points.numbers[spot] >= 0:
-                        lowest = min(lowest, points.numbers[spot])
-                        highest = max(highest, points.numbers[spot + 3 * sizes.tile])
-                        sample_and_dot(
-                            shift(image, begin), points, spot, shift(column, at), shift(grad_column, at),
-                            group_channels, sizes,
-                        )  # fmt: skip
-                    else:
-                        sample(shift(image, begin), points, spot, shift(column, at), group_channels, sizes)
-        extents[2 * slot] = lowest
-        extents[2 * slot + 1] = highest
-        differentiate_tile(tile, fields, sizes, points, grad_offset, grad_mask)
-
-
-@kernel
-def parameters_backward(
-    counter: Any, first_tile: Any, tiles: Any, kept_points: Any, points_each: Any, columns: Any, grad_columns: Any,
-    grad_rows: Any, extents: Any, bands: Any, block: Any, grad_weight: Any, grad_x: Any, sizes: Any,
-) -> None:  # fmt: skip
-    """Add what some tiles give to the gradients of weight, (C_out, K * C rounded up to vectors), and input.
-
-    A task owns ``block`` rows of the weight's gradient, which the first tile overwrites, or one of ``bands`` bands of
-    the pixels that an image's tiles sampled, and adds in the order of the tiles. Without blocks or bands, that gradient
-    is left alone.
-    """
-    counter, kept_points, columns = pointer(counter), pointer(kept_points), pointer(columns)
-    grad_columns, grad_rows, extents = pointer(grad_columns), pointer(grad_rows), pointer(extents)
-    grad_weight, grad_x = pointer(grad_weight), pointer(grad_x)
-    depth = sizes.taps * sizes.channels
-    column_row = (depth + lanes(columns) - 1) // lanes(columns) * lanes(columns)
-    grad_row = (sizes.out_channels + lanes(columns) - 1) // lanes(columns) * lanes(columns)
-    first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
-    band_tasks = (last_image - first_image + 1) * bands
-    while True:
-        task = fetch_add(counter, 1)
-        if task < band_tasks:
-            image = first_image + task // bands
-            begin = max(first_tile, image * sizes.tiles) - first_tile
-            end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
-            _scatter(
-                image, first_tile, begin, end, task % bands, bands, kept_points, points_each, grad_columns,
-                column_row, extents, grad_x, sizes,
-            )  # fmt: skip
-            continue
-        row = (task - band_tasks) * block
-        if block == 0 or row >= sizes.out_channels:
-            return
-        for slot in range(tiles):
-            tile = tile_of(first_tile + slot, sizes)
-            multiply(
-                shift(grad_rows, slot * sizes.tile * grad_row + row), 1, grad_row,
-                shift(columns, slot * sizes.tile * column_row), lanes(columns), column_row, tile.positions,
-                shift(grad_weight, row * column_row), column_row, min(block, sizes.out_channels - row),
-                column_row // lanes(columns), first_tile + slot > 0,
-            )  # fmt: skip
+    lowest, highest = sizes.height * sizes.width, -1
+    for p in range(tile.positions):
+        for group in range(sizes.deform_groups):
+            begin = group * group_channels
+            for tap in range(sizes.taps):
+                spot, at = spot_of(group, tap, p, sizes), p * column_row + tap * sizes.channels + begin
+                if points.numbers[spot] >= 0:
+                    lowest = min(lowest, points.numbers[spot])
+                    highest = max(highest, points.numbers[spot + 3 * sizes.tile])
+                    sample_and_dot(
+                        shift(image, begin), points, spot, shift(columns, at), shift(grad_columns, at),
+                        group_channels, sizes,
+                    )  # fmt: skip
+                else:
+                    sample(shift(image, begin), points, spot, shift(columns, at), group_channels, sizes)
+    extent[0] = lowest
+    extent[1] = highest
+    differentiate_tile(tile, fields, sizes, points, grad_offset, grad_mask)
 
 
 @inlined

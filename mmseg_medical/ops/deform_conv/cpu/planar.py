@@ -10,6 +10,7 @@ from typing import Any
 
 from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
 from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
+from mmseg_medical.ops.deform_conv.cpu.phases import finish, take, wait
 from mmseg_medical.ops.deform_conv.cpu.points import (
     CORNERS,
     blend,
@@ -115,48 +116,84 @@ def _gather(x: Any, start: Any, numbers: Any, sizes: Any) -> Any:
 
 
 @kernel
-def columns_backward(
-    counter: Any, memory: Any, memory_each: Any, first_tile: Any, tiles: Any, x: Any, offset: Any, mask: Any,
-    weight: Any, grad_output: Any, columns: Any, grad_columns: Any, grad_rows: Any, grad_offset: Any, grad_mask: Any,
-    sizes: Any,
+def backward(
+    counters: Any, memory: Any, memory_each: Any, slots: Any, x: Any, offset: Any, mask: Any, weight: Any,
+    grad_output: Any, columns: Any, grad_columns: Any, grad_rows: Any, grad_offset: Any, grad_mask: Any, grad_x: Any,
+    with_x: Any, grad_weight: Any, with_weight: Any, sizes: Any,
 ) -> None:  # fmt: skip
-    """Columns and their gradients of some tiles; from them the gradients of offset and mask.
+    """All gradients, ``slots`` tiles a round.
 
-    weight as in :func:`forward`; grad_output is contiguous. Kept for the next step: columns and grad_columns
-    (slots, C, K, tile) and grad_rows (slots, C_out, tile), all zero beyond a tile's last position.
+    weight as in :func:`forward`; maps are contiguous. Kept from the first phase of a round to the second: columns and
+    grad_columns (slots, C, K, tile) and grad_rows (slots, C_out, tile), zero beyond a tile's last position. In the
+    second phase, a task owns a channel of an image or a row of grad_weight (C_out, C / groups, K) and adds in the order
+    of the tiles.
     """
-    counter, x, offset, mask = pointer(counter), pointer(x), pointer(offset), pointer(mask)
-    weight, grad_output = pointer(weight), pointer(grad_output)
-    columns, grad_columns, grad_rows = pointer(columns), pointer(grad_columns), pointer(grad_rows)
-    grad_offset, grad_mask = pointer(grad_offset), pointer(grad_mask)
-    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
+    counters, x, offset, mask = pointer(counters), pointer(x), pointer(offset), pointer(mask)
+    weight, grad_output, columns = pointer(weight), pointer(grad_output), pointer(columns)
+    grad_columns, grad_rows, grad_offset = pointer(grad_columns), pointer(grad_rows), pointer(grad_offset)
+    grad_mask, grad_x, grad_weight = pointer(grad_mask), pointer(grad_x), pointer(grad_weight)
+    mine = shift(pointer(memory), fetch_add(counters, 1) * memory_each)
     points, spare = carve_points(mine, sizes)
+    column_tile, grad_tile = sizes.channels * sizes.taps * sizes.tile, sizes.out_channels * sizes.tile
+    all_tiles = sizes.batch * sizes.tiles
+    phase = 0
+    for first in range(0, all_tiles, slots):
+        tiles = min(slots, all_tiles - first)
+        while True:
+            slot = take(counters, phase)
+            if slot >= tiles:
+                break
+            tile, column = tile_of(first + slot, sizes), shift(columns, slot * column_tile)
+            grad_column, rows = shift(grad_columns, slot * column_tile), shift(grad_rows, slot * grad_tile)
+            fields = planes_of(offset, mask, tile, sizes)
+            lay_grid(tile, sizes, points)
+            _grad_columns(tile, weight, grad_output, rows, grad_column, spare, sizes)
+            for point in range(sizes.deform_groups * sizes.taps):
+                _differentiate(tile, point, x, fields, column, grad_column, grad_offset, grad_mask, points, sizes)
+            finish(counters, phase)
+        wait(counters, phase, tiles)
+        phase += 1
+
+        first_image, last_image = first // sizes.tiles, (first + tiles - 1) // sizes.tiles
+        planes = (last_image - first_image + 1) * sizes.channels if with_x else 0
+        tasks = planes + (sizes.out_channels if with_weight else 0)
+        while True:
+            task = take(counters, phase)
+            if task >= tasks:
+                break
+            if task < planes:
+                image = first_image + task // sizes.channels
+                for slot in range(max(first, image * sizes.tiles), min(first + tiles, (image + 1) * sizes.tiles)):
+                    tile = tile_of(slot, sizes)
+                    fields = planes_of(offset, mask, tile, sizes)
+                    grad_column = shift(grad_columns, (slot - first) * column_tile)
+                    _scatter(tile, task % sizes.channels, fields, grad_column, grad_x, points, sizes)
+            else:
+                _add_weight_row(task - planes, tiles, columns, grad_rows, grad_weight, sizes)
+            finish(counters, phase)
+        wait(counters, phase, tasks)
+        phase += 1
+
+
+@inlined
+def _grad_columns(
+    tile: Any, weight: Any, grad_output: Any, rows: Any, grad_columns: Any, spare: Any, sizes: Any
+) -> None:
+    """The gradient of a tile's output, in rows (C_out, tile), and of its columns (C, K, tile)."""
     depth = sizes.channels // sizes.groups * sizes.taps
     group_out, size = sizes.out_channels // sizes.groups, sizes.tile
-    while True:
-        slot = fetch_add(counter, 1)
-        if slot >= tiles:
-            return
-        tile = tile_of(first_tile + slot, sizes)
-        column = shift(columns, slot * sizes.channels * sizes.taps * size)
-        grad_column = shift(grad_columns, slot * sizes.channels * sizes.taps * size)
-        rows = shift(grad_rows, slot * sizes.out_channels * size)
-        fields = planes_of(offset, mask, tile, sizes)
-        lay_grid(tile, sizes, points)
-        for c in range(sizes.out_channels):
-            at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
-            for i in range(0, size, lanes(x)):
-                store(rows, c * size + i, load_first(grad_output, at + i, tile.positions - i))
-        for group in range(sizes.groups):
-            # Rounded up, the rows would run into those of a slot that another thread fills.
-            multiply(
-                shift(weight, group * group_out * depth), 1, depth, shift(rows, group * group_out * size),
-                lanes(x), size, group_out, spare, size, depth, size // lanes(x), False,
-            )  # fmt: skip
-            for i in range(0, depth * size, lanes(x)):
-                store(grad_column, group * depth * size + i, load(spare, i))
-        for point in range(sizes.deform_groups * sizes.taps):
-            _differentiate(tile, point, x, fields, column, grad_column, grad_offset, grad_mask, points, sizes)
+    for c in range(sizes.out_channels):
+        at = (tile.image * sizes.out_channels + c) * sizes.length + tile.first
+        for i in range(0, size, lanes(rows)):
+            store(rows, c * size + i, load_first(grad_output, at + i, tile.positions - i))
+    for group in range(sizes.groups):
+        # Rounded up, the rows would run into those of a slot that another thread fills.
+        multiply(
+            shift(weight, group * group_out * depth), 1, depth, shift(rows, group * group_out * size), lanes(rows), size,
+            group_out, spare, size, depth, size // lanes(rows), False,
+        )  # fmt: skip
+        for i in range(0, depth * size, lanes(rows)):
+            store(grad_columns, group * depth * size + i, load(spare, i))
 
 
 @inlined
@@ -187,40 +224,6 @@ def _differentiate(
         store_first(grad_offset, shift_at, rest, along_y)
         store_first(grad_offset, shift_at + sizes.length, rest, along_x)
         store_first(grad_mask, grad_at, rest, of_mask)
-
-
-@kernel
-def parameters_backward(
-    counter: Any, memory: Any, memory_each: Any, first_tile: Any, tiles: Any, offset: Any, mask: Any, columns: Any,
-    grad_columns: Any, grad_rows: Any, grad_weight: Any, grad_x: Any, with_x: Any, with_weight: Any,
-    sizes: Any,
-) -> None:  # fmt: skip
-    """Add what some tiles give to the gradients of weight, (C_out, C / groups, K), and input, contiguous.
-
-    A task owns a channel of an image or a row of the weight's gradient and adds in the order of the tiles.
-    """
-    counter, offset, mask, columns = pointer(counter), pointer(offset), pointer(mask), pointer(columns)
-    grad_columns, grad_rows = pointer(grad_columns), pointer(grad_rows)
-    grad_weight, grad_x = pointer(grad_weight), pointer(grad_x)
-    mine = shift(pointer(memory), fetch_add(shift(counter, 1), 1) * memory_each)
-    points, _ = carve_points(mine, sizes)
-    first_image, last_image = first_tile // sizes.tiles, (first_tile + tiles - 1) // sizes.tiles
-    planes = (last_image - first_image + 1) * sizes.channels if with_x else 0
-    while True:
-        task = fetch_add(counter, 1)
-        if task < planes:
-            image = first_image + task // sizes.channels
-            begin = max(first_tile, image * sizes.tiles) - first_tile
-            end = min(first_tile + tiles, (image + 1) * sizes.tiles) - first_tile
-            for slot in range(begin, end):
-                tile = tile_of(first_tile + slot, sizes)
-                grad_column = shift(grad_columns, slot * sizes.channels * sizes.taps * sizes.tile)
-                fields = planes_of(offset, mask, tile, sizes)
-                _scatter(tile, task % sizes.channels, fields, grad_column, grad_x, points, sizes)
-            continue
-        if not with_weight or task - planes >= sizes.out_channels:
-            return
-        _add_weight_row(task - planes, tiles, columns, grad_rows, grad_weight, sizes)
 
 
 @inlined

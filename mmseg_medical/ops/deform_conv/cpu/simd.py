@@ -379,10 +379,31 @@ def fetch_add(typingctx: Any, memory: Any, amount: Any) -> Any:
     """Add to ``memory[0]`` (int64) atomically and return what it was before: hands out tasks to threads."""
 
     def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
-        pointer = args[0]
-        return builder.atomic_rmw('add', pointer, args[1], 'monotonic')
+        return builder.atomic_rmw('add', args[0], args[1], 'acq_rel')
 
     return types.int64(memory, types.int64), generate
+
+
+@intrinsic
+def load_shared(typingctx: Any, memory: Any) -> Any:
+    """``memory[0]`` (int64) as other threads left it, and with it all that they wrote before."""
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+        return builder.load_atomic(args[0], 'acquire', 8)
+
+    return types.int64(memory), generate
+
+
+@intrinsic
+def pause(typingctx: Any) -> Any:
+    """Let the core's other work go first while waiting."""
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> Any:
+        if 'sse2' in _FEATURES:
+            _call(builder, 'llvm.x86.sse2.pause', ir.VoidType())
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 def multiply_block(rows: int, vectors: int) -> Callable[..., Any]:

@@ -20,12 +20,12 @@ _pool: ThreadPoolExecutor | None = None
 _size = 0
 
 
-def run(kernel: Any, threads: int, *arguments: Any) -> None:
+def run(kernel: Any, threads: int, *arguments: Any, counters: int = 2) -> None:
     """Call ``kernel(counter, *arguments)`` from ``threads`` threads, this one among them, until all have returned.
 
-    ``counter`` is an int64 array of two zeros: the next task, and the number of threads that have begun.
+    ``counter`` is an int64 array of zeros that the threads share: the next task, the next thread.
     """
-    counter = np.zeros(2, np.int64)
+    counter = np.zeros(counters, np.int64)
     helpers = [_helpers(threads - 1).submit(kernel, counter, *arguments) for _ in range(threads - 1)]
     kernel(counter, *arguments)
     for helper in helpers:
