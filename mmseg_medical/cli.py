@@ -12,7 +12,7 @@ from typing import Any
 from mmseg_medical.errors import CheckpointError, ConfigError, error_text
 
 # what a user can cause; anything else is a fault of the program and keeps its traceback
-_USER_ERRORS = (ConfigError, CheckpointError, OSError, ValueError)
+_USER_ERRORS = (ConfigError, CheckpointError, ImportError, OSError, ValueError)
 
 
 class ConfigOptions(argparse.Action):

@@ -154,15 +154,25 @@ def test_result_does_not_depend_on_threads(threads):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(offset=torch.zeros(1, 17, 5, 5)), r'offset has shape \(1, 17, 5, 5\), expected \(1, 18, 5, 5\)'),
-        (dict(mask=torch.zeros(1, 9, 4, 5)), r'mask has shape \(1, 9, 4, 5\), expected \(1, 9, 5, 5\)'),
-        (dict(bias=torch.zeros(3)), r'bias has shape \(3,\), expected \(4,\)'),
-        (dict(weight=torch.zeros(4, 3, 3, 3)), 'weight has 3 input channels a group, input has 4'),
+        (
+            dict(offset=torch.zeros(1, 17, 5, 5)),
+            r'offset has shape \(1, 17, 5, 5\), expected \(N, 2 G K, H_out, W_out\) = \(1, 18, 5, 5\)',
+        ),
+        (
+            dict(mask=torch.zeros(1, 9, 4, 5)),
+            r'mask has shape \(1, 9, 4, 5\), expected \(N, G K, H_out, W_out\) = \(1, 9, 5, 5\)',
+        ),
+        (dict(bias=torch.zeros(3)), r'bias has shape \(3,\), expected \(C_out,\) = \(4,\)'),
+        (dict(weight=torch.zeros(4, 3, 3, 3)), 'has 3 input channels a group, input has 4'),
         (dict(groups=3), 'groups=3 must divide 4 input and 4 output channels'),
         (dict(deform_groups=3), 'deform_groups=3 must divide the 4 input channels'),
         (dict(padding=0, dilation=4), 'shorter than the kernel'),
         (dict(input=torch.zeros(4, 5, 5)), 'four axes'),
+        (dict(stride=0), 'stride, dilation, groups and deform_groups must be at least 1'),
+        (dict(padding=(1, -1)), 'padding at least 0'),
+        (dict(mask=torch.zeros(1, 9, 5, 5, device='meta')), 'mask is on meta, but input on cpu'),
         (dict(backend='cuda'), "backend='cuda' is unknown"),
+        (dict(backend='nunba'), 'Did you mean numba'),
     ],
 )
 def test_misfits_are_named(change, message):
@@ -174,11 +184,11 @@ def test_misfits_are_named(change, message):
         modulated_deform_conv2d(**(call | change))
 
 
-def test_absent_mmcv_operators_are_explained(monkeypatch):
-    from mmseg_medical.ops.deform_conv import mmcv_backend
-
-    monkeypatch.setattr(mmcv_backend, 'available', lambda: False)
-    arguments, options = case('one pixel')
-    with pytest.raises(ImportError, match='make mmcv-ops'):
-        modulated_deform_conv2d(*arguments, **options, backend='mmcv')
-    assert available_backends() == ('torch',)
+@pytest.mark.parametrize('name', ['input', 'offset', 'mask', 'weight', 'bias'])
+def test_whole_numbers_are_refused(name):
+    call = dict(
+        input=torch.zeros(1, 4, 5, 5), offset=torch.zeros(1, 18, 5, 5), mask=torch.zeros(1, 9, 5, 5),
+        weight=torch.zeros(4, 4, 3, 3), bias=torch.zeros(4),
+    )  # fmt: skip
+    with pytest.raises(TypeError, match=f'{name} has dtype torch.int64, expected a floating one'):
+        modulated_deform_conv2d(**(call | {name: call[name].long()}), padding=1)

@@ -23,7 +23,7 @@ requirement = 'it needs numba (`pip install numba`)'
 
 # Bytes of one thread's columns in a forward pass, so that they stay in its second-level cache.
 _COLUMNS_BYTES = 400_000
-# Bytes of columns and their gradients that a backward pass holds at a time, if they are enough to keep all threads busy.
+# Bytes of columns and their gradients that a backward pass holds at a time, unless more threads are to be kept busy.
 _KEPT_BYTES = 1_000_000
 # Multiply-accumulates below which another thread costs more than it saves.
 _WORK_PER_THREAD = 300_000

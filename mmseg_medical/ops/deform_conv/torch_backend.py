@@ -86,7 +86,10 @@ def _tap_positions(input: Tensor, geometry: DeformGeometry, axis: int) -> Tensor
 
 
 def _parts(batch: int, rows: int, device: torch.device) -> int:
-    # On the CPU grid_sample runs in parallel over its batch only; a small batch is cut into row blocks.
+    # On the CPU grid_sample runs in parallel over its batch only; a small batch is cut into row blocks. Compilers and
+    # exporters, whose programs may run elsewhere, do that themselves.
+    if torch.compiler.is_compiling():
+        return 1
     threads = torch.get_num_threads()
     if device.type != 'cpu' or batch >= threads:
         return 1

@@ -1,7 +1,8 @@
 """Dense convolution, channels last: a tile of columns is sampled once, then multiplied in registers.
 
-The backward pass works in rounds of a few tiles: first their columns and the gradients of those (a task is a tile), then
-the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the threads.
+The backward pass works in rounds of a few tiles: first their columns and the gradients of those (a task is a tile),
+then the gradients of weight and input from both (a task owns a part of the result), so that no sum depends on the
+threads.
 """
 
 from __future__ import annotations

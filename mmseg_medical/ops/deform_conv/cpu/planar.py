@@ -189,8 +189,8 @@ def _grad_columns(
     for group in range(sizes.groups):
         # Rounded up, the rows would run into those of a slot that another thread fills.
         multiply(
-            shift(weight, group * group_out * depth), 1, depth, shift(rows, group * group_out * size), lanes(rows), size,
-            group_out, spare, size, depth, size // lanes(rows), False,
+            shift(weight, group * group_out * depth), 1, depth, shift(rows, group * group_out * size), lanes(rows),
+            size, group_out, spare, size, depth, size // lanes(rows), False,
         )  # fmt: skip
         for i in range(0, depth * size, lanes(rows)):
             store(grad_columns, group * depth * size + i, load(spare, i))
