@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_medical.ops.deform_conv.geometry import DeformGeometry, memory_format_of
+
+if TYPE_CHECKING:
+    from mmseg_medical.ops.deform_conv.cpu.scratch import Scratch
 
 requirement = 'it needs numba (`pip install numba`)'
 
@@ -43,7 +46,7 @@ def forward(
     input: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor | None, geometry: DeformGeometry
 ) -> Tensor:
     """See :func:`mmseg_medical.ops.modulated_deform_conv2d`; the arguments have been checked."""
-    return _forward(_Call(input, weight, geometry, (offset, mask)), bias)
+    return _forward(bias, input, weight, geometry, (offset, mask))
 
 
 def forward_pack(
@@ -55,7 +58,7 @@ def forward_pack(
     geometry: DeformGeometry,
 ) -> Tensor:
     """See :func:`mmseg_medical.ops.modulated_deform_conv2d_pack`; no map of offsets or masks is ever made."""
-    return _forward(_Call(input, weight, geometry, branch=(offset_weight, offset_bias)), bias)
+    return _forward(bias, input, weight, geometry, branch=(offset_weight, offset_bias))
 
 
 def backward(
@@ -71,18 +74,25 @@ def backward(
     arguments = (input, offset, mask, weight)
     if grad_output.numel() == 0:
         return tuple(torch.zeros_like(a) if want else None for a, want in zip(arguments, needed, strict=True))  # type: ignore[return-value]
-    call = _Call(input, weight, geometry, (_by_image(offset), _by_image(mask)))
+    from mmseg_medical.ops.deform_conv.cpu.scratch import scratch
+
     ways = {'dense': _dense_backward, 'depthwise': _depthwise_backward, 'planar': _planar_backward}
-    gradients = ways[call.kind](call, grad_output.to(call.dtype), needed)
+    with scratch() as memory:
+        call = _Call(memory, input, weight, geometry, (_by_image(offset), _by_image(mask)))
+        gradients = ways[call.kind](call, grad_output.to(call.dtype), needed)
     wanted = zip(gradients, arguments, needed, strict=True)
     return tuple(g.to(like.dtype) if want and g is not None else None for g, like, want in wanted)  # type: ignore[return-value]
 
 
-def _forward(call: _Call, bias: Tensor | None) -> Tensor:
-    out = call.output()
-    if out.numel():
-        bias = call.weight.new_zeros(call.sizes.out_channels) if bias is None else bias.to(call.dtype)
-        {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias, out)
+def _forward(bias: Tensor | None, *arguments: Any, **options: Any) -> Tensor:
+    from mmseg_medical.ops.deform_conv.cpu.scratch import scratch
+
+    with scratch() as memory:
+        call = _Call(memory, *arguments, **options)
+        out = call.output()
+        if out.numel():
+            bias = call.weight.new_zeros(call.sizes.out_channels) if bias is None else bias.to(call.dtype)
+            {'dense': _dense, 'depthwise': _depthwise, 'planar': _planar}[call.kind](call, bias, out)
     return out.to(call.input_dtype)
 
 
@@ -100,6 +110,7 @@ class _Call:
 
     def __init__(
         self,
+        scratch: Scratch,
         input: Tensor,
         weight: Tensor,
         geometry: DeformGeometry,
@@ -111,8 +122,10 @@ class _Call:
         from mmseg_medical.ops.deform_conv.cpu.product import ROWS
         from mmseg_medical.ops.deform_conv.cpu.simd import lanes_of
 
+        self.scratch = scratch
         self.input_dtype = input.dtype
         self.dtype = input.dtype if input.dtype == torch.float64 else torch.float32
+        self.number = np.float64 if self.dtype == torch.float64 else np.float32
         self.memory_format = memory_format_of(input)
         self.rows = ROWS
         self.lanes = lanes_of(self.dtype.itemsize)
@@ -177,12 +190,17 @@ class _Call:
         return max(1, min(torch.get_num_threads(), tasks, 1 + work // _WORK_PER_THREAD))
 
     def empty(self, *shape: int) -> Tensor:
-        return _empty(shape, self.dtype)
+        """For results; NumPy asks the system for huge pages: touching 100 MB anew takes 7 ms instead of 34 ms."""
+        return torch.from_numpy(np.empty(shape, self.number))
+
+    def spare(self, elements: int) -> np.ndarray:
+        """For what is over with the call."""
+        return self.scratch.take(elements, self.number)
 
     def memory(self, threads: int, elements: int) -> tuple[np.ndarray, int]:
         """Room for each thread and its size, in whole cache lines."""
         each = (self.points_each + self.fields_each + elements + 15) // 16 * 16
-        return _flat(self.empty(threads * each)), each
+        return self.spare(threads * each), each
 
     def channels_last(self) -> np.ndarray:
         """The input, (N, H, W, C)."""
@@ -215,7 +233,7 @@ class _Call:
         from mmseg_medical.ops.deform_conv.cpu.fields import BRANCH, Source
 
         offset, mask = self.maps
-        nothing = np.empty(0, offset.numpy().dtype)
+        nothing = np.empty(0, self.number)
         planes = weight = bias = nothing
         if self.source_kind == BRANCH:
             planes = self.planes()
@@ -239,15 +257,9 @@ class _Call:
         from mmseg_medical.ops.deform_conv.cpu import threads
 
         vectors = -(-columns // self.lanes)
-        panels = _flat(self.empty(vectors * rows * self.lanes))
+        panels = self.spare(vectors * rows * self.lanes)
         threads.run(pack, self.threads(vectors), _flat(self.weight.contiguous()), panels, self.sizes)
         return panels
-
-
-def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    # NumPy asks the system for huge pages: touching a new map of 100 MB takes 7 ms instead of 34 ms.
-    kind = np.float64 if dtype == torch.float64 else np.float32
-    return torch.from_numpy(np.empty(tuple(shape), kind))
 
 
 def _source(
@@ -334,22 +346,22 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
     grad_offset, grad_mask = call.empty(*call.maps[0].shape), call.empty(*call.maps[1].shape)
     depth, out_row = -(-call.depth // lanes) * lanes, -(-sizes.out_channels // lanes) * lanes
     block = 2 * call.rows
-    packed = call.empty((sizes.out_channels + block) * depth)
+    packed = call.spare((sizes.out_channels + block) * depth)
     panels = call.panels(packing.pack_by_input, sizes.out_channels, call.depth)
     slots, counters = call.rounds(2 * depth + out_row + call.points_each // sizes.tile)
     rows = slots * sizes.tile + call.rows
     count = call.threads(call.tasks)
     threads.run(
         dense.backward, count, slots, call.channels_last(), _flat(call.maps[0]), _flat(call.maps[1]), panels,
-        *_map(grad_output), _flat(call.empty(slots * call.points_each)), call.points_each,
-        _flat(call.empty(rows * depth)), _flat(call.empty(rows * depth)), _flat(call.empty(rows * out_row)),
+        *_map(grad_output), call.spare(slots * call.points_each), call.points_each,
+        call.spare(rows * depth), call.spare(rows * depth), call.spare(rows * out_row),
         np.empty(2 * slots, np.int64), _flat(grad_offset), _flat(grad_mask), _flat(grad_input),
-        count if needed[0] else 0, _flat(packed), block if needed[3] else 0, sizes, counters=counters,
+        count if needed[0] else 0, packed, block if needed[3] else 0, sizes, counters=counters,
     )  # fmt: skip
     grad_weight = call.empty(*call.weight.shape)
     if needed[3]:
         count = call.threads(sizes.out_channels)
-        threads.run(packing.unpack_gradient, count, _flat(packed), depth, _flat(grad_weight), sizes)
+        threads.run(packing.unpack_gradient, count, packed, depth, _flat(grad_weight), sizes)
     grad_input = grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format)
     return grad_input, grad_offset, grad_mask, grad_weight
 
@@ -397,8 +409,8 @@ def _planar_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -
     memory, each = call.memory(count, (call.depth + call.rows) * sizes.tile)
     threads.run(
         planar.backward, count, memory, each, slots, call.planes(), _flat(call.maps[0]), _flat(call.maps[1]),
-        call.weight_rows(), _flat(grad_output.contiguous()), _flat(call.empty(positions * depth)),
-        _flat(call.empty(positions * depth)), _flat(call.empty(positions * sizes.out_channels)), _flat(grad_offset),
+        call.weight_rows(), _flat(grad_output.contiguous()), call.spare(positions * depth),
+        call.spare(positions * depth), call.spare(positions * sizes.out_channels), _flat(grad_offset),
         _flat(grad_mask), _flat(grad_input), needed[0], _flat(grad_weight), needed[3], sizes, counters=counters,
     )  # fmt: skip
     return grad_input.contiguous(memory_format=call.memory_format), grad_offset, grad_mask, grad_weight
