@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -401,6 +402,18 @@ def pause(typingctx: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> Any:
         if 'sse2' in _FEATURES:
             _call(builder, 'llvm.x86.sse2.pause', ir.VoidType())
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def doze(typingctx: Any) -> Any:
+    """Leave the core to somebody else for some ten microseconds, where the system offers that."""
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> Any:
+        if os.name == 'posix':
+            _call(builder, 'usleep', ir.IntType(32), ir.Constant(ir.IntType(32), 10))
         return context.get_dummy_value()
 
     return types.void(), generate
