@@ -8,6 +8,7 @@ torch's threads, and it is made anew in a forked child.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,11 @@ def run(kernel: Any, threads: int, *arguments: Any, counters: int = 2) -> None:
     ``counter`` is an int64 array of zeros that the threads share: the next task, the next thread.
     """
     counter = np.zeros(counters, np.int64)
-    helpers = [_helpers(threads - 1).submit(kernel, counter, *arguments) for _ in range(threads - 1)]
+    helpers = []
+    # Once the main thread has ended, Python starts no others: this one does all the tasks.
+    with contextlib.suppress(RuntimeError):
+        for _ in range(threads - 1):
+            helpers.append(_helpers(threads - 1).submit(kernel, counter, *arguments))
     kernel(counter, *arguments)
     for helper in helpers:
         # One that has not begun would find no task left; its turn may come late if other callers are busy.
