@@ -392,7 +392,7 @@ def _depthwise_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]
             _flat(grad_input), bands, sizes,
         )  # fmt: skip
         grad_input = grad_input.permute(0, 3, 1, 2).contiguous(memory_format=call.memory_format)
-    return grad_input, grad_offset, grad_mask, grad_weight.sum(0).t().reshape(call.weight.shape)
+    return grad_input, grad_offset, grad_mask, grad_weight.sum(0).t().contiguous().reshape(call.weight.shape)
 
 
 def _planar_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
