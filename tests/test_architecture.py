@@ -50,7 +50,12 @@ OPTIONAL |= {
 }
 
 
-KERNELS = ('mmseg_medical.ops.deform_conv.cpu', 'mmseg_medical.ops.deform_conv.triton_kernels')
+KERNELS = (
+    'mmseg_medical.ops.compile',
+    'mmseg_medical.ops.deform_conv.cpu',
+    'mmseg_medical.ops.deform_conv.triton_kernels',
+    'mmseg_medical.evaluation.functional.surface.kernels',
+)
 
 
 def imports(path: Path, top_level_only: bool = False) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from mmseg_medical.evaluation.functional.confusion import ConfusionCounts
-from mmseg_medical.evaluation.functional.overlap import SCORES, BothEmpty, OneSided, mean_over_cases
+from mmseg_medical.evaluation.functional.empty import EmptyPolicy, states_of
+from mmseg_medical.evaluation.functional.overlap import SCORES, Policy, mean_over_cases
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall
+from mmseg_medical.evaluation.natural_order import natural_key
 
 #: score -> name in logs, tables and files
 HEADINGS = {'iou': 'IoU', 'dice': 'Dice', 'precision': 'Precision', 'recall': 'Recall'}
@@ -68,7 +69,7 @@ class SegSummary:
         """Mean of one class over the images, with the counts of what stands behind it."""
         counts = [case.counts for case in self.cases]
         tp, fp, fn = (np.array([getattr(c, name)[index] for c in counts]) for name in ('tp', 'fp', 'fn'))
-        return mean_over_cases(self.case_scores[score][:, index], tp, fp, fn).to_dict()
+        return mean_over_cases(self.case_scores[score][:, index], states_of(tp + fp, tp + fn)).to_dict()
 
     def image_score(self, score: str = 'dice') -> np.ndarray:
         """Mean over the foreground classes defined in each image: shape (N,), NaN where none is."""
@@ -145,8 +146,7 @@ def summarize(
     classes: Sequence[str],
     background: int | None,
     curves: dict[str, PrecisionRecall] | None = None,
-    both_empty: BothEmpty = 'undefined',
-    one_sided: OneSided = 'zero',
+    empty: Policy = 'strict',
     conventions: dict[str, str] | None = None,
 ) -> SegSummary:
     """Score the images one by one and pooled.
@@ -156,8 +156,8 @@ def summarize(
         classes (Sequence[str]): names of the K classes.
         background (int | None): class that the foreground means leave out.
         curves (dict | None): class name -> precision-recall curve.
-        both_empty (str): value of a class without any pixel, see :mod:`~mmseg_medical.evaluation.functional.overlap`.
-        one_sided (str): value of 0/0 where prediction or target has pixels, see there.
+        empty (str | EmptyPolicy | dict): what empty masks are worth, see
+            :mod:`~mmseg_medical.evaluation.functional.empty`.
         conventions (dict | None): further lines for the explanation that goes with the numbers.
 
     Raises:
@@ -173,11 +173,10 @@ def summarize(
     pooled_counts = sum(counts[1:], start=counts[0])
     tp, fp, fn = (np.stack([getattr(c, name) for c in counts]) for name in ('tp', 'fp', 'fn'))
 
+    policy = EmptyPolicy.of(empty)
+
     def scores(*of: np.ndarray) -> dict[str, np.ndarray]:
-        policies = {name: {'both_empty': both_empty} for name in SCORES}
-        for name in ('precision', 'recall'):
-            policies[name]['one_sided'] = one_sided
-        return {name: 100 * function(*of, **policies[name]) for name, function in SCORES.items()}
+        return {name: 100 * function(*of, empty=policy) for name, function in SCORES.items()}
 
     matrices = [case.matrix for case in cases if case.matrix is not None]
     return SegSummary(
@@ -189,44 +188,27 @@ def summarize(
         pooled=scores(pooled_counts.tp, pooled_counts.fp, pooled_counts.fn),
         matrix=np.stack(matrices).sum(axis=0) if matrices else None,
         curves=dict(curves or {}),
-        conventions={**explain(classes, background, both_empty, one_sided), **(conventions or {})},
+        conventions={**explain(classes, background, policy), **(conventions or {})},
     )
 
 
-def explain(
-    classes: Sequence[str], background: int | None, both_empty: BothEmpty, one_sided: OneSided
-) -> dict[str, str]:
+def explain(classes: Sequence[str], background: int | None, empty: EmptyPolicy) -> dict[str, str]:
     """Spell out what each group of numbers means, for files and reports."""
     left_out = (
         'no class is background' if background is None else f'without the background class {classes[background]!r}'
     )
-    empty = {
-        'undefined': 'is undefined (null, "-") and left out of means, beside which their number of values stands',
-        'one': 'scores 100',
-        'zero': 'scores 0',
-    }[both_empty]
-    sided = {'zero': 'score 0', 'undefined': 'are undefined and left out of means'}[one_sided]
     return {
         'mX': 'X from pixel counts summed over all images, then divided once; mean over all classes',
         'mX_fg': f'as mX, mean over the foreground classes ({left_out})',
         'X.CLASS': 'X of one class from pixel counts summed over all images',
         'mX_per_image': 'X of each class in each image; mean over images, then over classes (_fg: foreground classes)',
         'aAcc': 'pixels labelled rightly, of all pixels that are not ignored (label maps only)',
-        'empty': f'a class with no pixel in prediction and target {empty}',
-        'one-sided': 'a class with pixels on one side only scores IoU, Dice 0; precision of a missed class and recall '
-        f'of a false alarm (0/0) {sided}',
+        'empty': f'value of a class where a mask is empty: {empty.describe()}',
         'counts': 'n_valid: prediction and target present; n_missed: only target; n_false_alarm: only prediction; '
         'n_empty: neither; n_defined: cases in the mean',
         'AUPR': 'average precision (step-wise, as scikit-learn average_precision_score) of the class probability over '
         'all pixels of all images that are not ignored; lower and upper bound what binning the scores can change',
     }
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts ``img_9`` before ``img_10``."""
-    parts = re.split(r'(\d+)', name)
-    key = [(1, int(part), '') if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
-    return (*key, (2, 0, name))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ArrayLike = np.ndarray | Tensor
+from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_labels, check_range, check_same_shape
 
 # Pixels counted at a time: the pieces stay in a processor's cache, and an index of int64 never exists for a whole map.
 _CHUNK_CPU = 1 << 18
@@ -53,9 +53,9 @@ def confusion_matrix(
     """Count pixels by target class and predicted class.
 
     Args:
-        pred (np.ndarray | Tensor): shape (*S), integers or bool, predicted class of each pixel. Values at ignored
-            pixels are not looked at.
-        target (np.ndarray | Tensor): shape (*S), integers or bool, true class of each pixel.
+        pred (np.ndarray | Tensor): shape (*S), integers, bool, or floats that hold integers; predicted class of each
+            pixel. The range is not checked at ignored pixels.
+        target (np.ndarray | Tensor): shape (*S), likewise, true class of each pixel.
         num_classes (int): number K of classes; labels run from 0 to K - 1.
         ignore_index (int | None): target value of pixels that are left out; None leaves out none.
 
@@ -63,8 +63,8 @@ def confusion_matrix(
         np.ndarray: shape (K, K), int64; entry [t, p] is the number of pixels of class t labelled p.
 
     Raises:
-        TypeError: a map is not of an integer type.
-        ValueError: shapes differ, or a label lies outside the range; the message names the values.
+        TypeError: a map is complex.
+        ValueError: shapes differ, a label lies outside the range or is no integer; the message names the values.
 
     Example:
         >>> confusion_matrix(np.array([[0, 1, 1]]), np.array([[0, 1, 255]]), num_classes=2).tolist()
@@ -84,8 +84,8 @@ def confusion_matrix(
                 p, t = p[keep], t[keep]
         if t.numel() == 0:
             continue
-        _check_range(t, num_classes, 'target', ignore_index)
-        _check_range(p, num_classes, 'pred', ignore_index)
+        check_range(t, num_classes, 'target', ignore_index)
+        check_range(p, num_classes, 'pred', ignore_index)
         counts += torch.bincount(t.long() * num_classes + p, minlength=num_classes**2)
     return counts.cpu().numpy().reshape(num_classes, num_classes)
 
@@ -109,9 +109,9 @@ def confusion_counts(
         ignore_index (int | None): target value of pixels that are left out (per class, with ``multilabel``).
 
     Raises:
-        TypeError: a map is not of an integer type.
-        ValueError: shapes differ, values lie outside the range, or ``num_classes`` is missing or contradicts the
-            number of masks.
+        TypeError: a map is complex.
+        ValueError: shapes differ, values lie outside the range or are no integers, or ``num_classes`` is missing or
+            contradicts the number of masks.
 
     Example:
         >>> confusion_counts(np.array([0, 1, 1]), np.array([0, 1, 0]), num_classes=2).fp.tolist()
@@ -137,44 +137,7 @@ def confusion_counts(
     return ConfusionCounts(*counts)
 
 
-def as_tensor(array: ArrayLike) -> Tensor:
-    """View an array as a tensor; copies only what torch cannot view (negative strides, unsigned wide integers)."""
-    if isinstance(array, Tensor):
-        return array
-    array = np.asarray(array)
-    if array.dtype.kind == 'u' and array.dtype.itemsize > 1:
-        if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
-            raise ValueError(f'labels must fit into int64, got {array.max()}')
-        array = array.astype(np.int64)
-    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder('='))
-    return torch.from_numpy(array)
-
-
 def _paired(pred: ArrayLike, target: ArrayLike) -> tuple[Tensor, Tensor]:
-    pred, target = as_tensor(pred), as_tensor(target)
-    if pred.shape != target.shape:
-        raise ValueError(f'pred and target must have one shape, got {tuple(pred.shape)} and {tuple(target.shape)}')
-    for name, labels in (('pred', pred), ('target', target)):
-        if labels.is_floating_point() or labels.is_complex():
-            raise TypeError(
-                f'{name} must hold integer labels, got {labels.dtype}; round or threshold it where its meaning is known'
-            )
-    pred, target = (x.to(torch.uint8) if x.dtype == torch.bool else x for x in (pred, target))
+    check_same_shape(pred, target)
+    pred, target = as_labels(pred, 'pred'), as_labels(target, 'target')
     return pred, target.to(pred.device)
-
-
-def _check_range(labels: Tensor, num_classes: int, name: str, ignore_index: int | None) -> None:
-    low, high = (int(v) for v in labels.aminmax())
-    if low >= 0 and high < num_classes:
-        return
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
-    values, numbers = wrong.unique(return_counts=True)
-    shown = ', '.join(f'{int(v)} ({int(n)} px)' for v, n in zip(values[:5], numbers[:5], strict=True))
-    more = f' and {len(values) - 5} more values' if len(values) > 5 else ''
-    raise ValueError(
-        f'{name} holds labels outside 0..{num_classes - 1}: {shown}{more}; '
-        f'num_classes={num_classes}, ignore_index={ignore_index}'
-    )

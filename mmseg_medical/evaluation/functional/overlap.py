@@ -1,62 +1,50 @@
-"""Overlap scores from counts, with an explicit rule for empty masks.
-
-What a score is when a mask is empty (``tp + fp`` is the size of the prediction, ``tp + fn`` of the target):
-
-=============  ==================  ===========================================  ==================================
-state          prediction, target  Dice, IoU, F-beta                            precision, recall
-=============  ==================  ===========================================  ==================================
-``valid``      neither is empty    formula                                      formula
-``missed``     prediction empty    0                                            recall 0; precision by ``one_sided``
-``false_alarm``  target empty      0                                            precision 0; recall by ``one_sided``
-``empty``      both are empty      by ``both_empty``                            by ``both_empty``
-=============  ==================  ===========================================  ==================================
-
-``both_empty``: ``'undefined'`` (default, NaN: the case says nothing about the class), ``'one'`` or ``'zero'``.
-``one_sided``: ``'zero'`` (default: a missed structure never improves a mean) or ``'undefined'`` (NaN, what a NaN-mean
-over 0/0 does elsewhere). Means are made by :func:`mean_over_cases`, which counts every state beside the mean.
-"""
+"""Overlap scores and volumes from exact counts; :mod:`~mmseg_medical.evaluation.functional.empty` rules empty masks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-BothEmpty = Literal['undefined', 'one', 'zero']
-OneSided = Literal['zero', 'undefined']
+from mmseg_medical.evaluation.functional.arrays import checked_spacing
+from mmseg_medical.evaluation.functional.empty import EmptyPolicy, states_of
 
-_VALUE_OF = {'undefined': math.nan, 'one': 1.0, 'zero': 0.0}
+Policy = EmptyPolicy | str | Mapping[str, Any]
 
 
-def dice(tp: Any, fp: Any, fn: Any, both_empty: BothEmpty = 'undefined') -> np.ndarray:
+def dice(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
     """Dice score 2 tp / (2 tp + fp + fn).
 
     Args:
-        tp (array-like): shape (*B), pixels in prediction and target.
+        tp (array-like): shape (*B), integers, pixels in prediction and target.
         fp (array-like): shape (*B), pixels only in the prediction.
         fn (array-like): shape (*B), pixels only in the target.
-        both_empty (str): value where prediction and target are empty, see the module's table.
+        empty (str | EmptyPolicy | dict): what empty masks are worth.
 
     Returns:
         np.ndarray: shape (*B), float64 in 0..1, NaN where undefined.
+
+    Raises:
+        TypeError: counts are no integers.
+        ValueError: counts are negative, or there is no such policy.
 
     Example:
         >>> dice([3, 0, 0], [1, 2, 0], [1, 0, 0]).tolist()
         [0.75, 0.0, nan]
     """
-    return f_beta(tp, fp, fn, beta=1.0, both_empty=both_empty)
+    return f_beta(tp, fp, fn, beta=1.0, empty=empty)
 
 
-def iou(tp: Any, fp: Any, fn: Any, both_empty: BothEmpty = 'undefined') -> np.ndarray:
+def iou(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
     """Intersection over union tp / (tp + fp + fn); arguments as for :func:`dice`."""
     tp, fp, fn = _checked(tp, fp, fn)
-    return _ratio(tp, tp + fp + fn, _value('both_empty', both_empty))
+    return _score(tp, tp + fp + fn, tp, fp, fn, empty)
 
 
-def f_beta(tp: Any, fp: Any, fn: Any, beta: float = 1.0, both_empty: BothEmpty = 'undefined') -> np.ndarray:
+def f_beta(tp: Any, fp: Any, fn: Any, beta: float = 1.0, empty: Policy = 'strict') -> np.ndarray:
     """F-beta score (1 + b^2) tp / ((1 + b^2) tp + b^2 fn + fp), b > 0; b > 1 favours recall.
 
     Other arguments as for :func:`dice`.
@@ -65,26 +53,62 @@ def f_beta(tp: Any, fp: Any, fn: Any, beta: float = 1.0, both_empty: BothEmpty =
         raise ValueError(f'beta must be a positive number, got {beta}')
     tp, fp, fn = _checked(tp, fp, fn)
     weighted = (1 + beta**2) * tp
-    return _ratio(weighted, weighted + beta**2 * fn + fp, _value('both_empty', both_empty))
+    return _score(weighted, weighted + beta**2 * fn + fp, tp, fp, fn, empty)
 
 
-def precision(
-    tp: Any, fp: Any, fn: Any, both_empty: BothEmpty = 'undefined', one_sided: OneSided = 'zero'
-) -> np.ndarray:
-    """Precision tp / (tp + fp); arguments as for :func:`dice`.
+def precision(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
+    """Precision (positive predictive value) tp / (tp + fp); arguments as for :func:`dice`."""
+    tp, fp, fn = _checked(tp, fp, fn)
+    return _score(tp, tp + fp, tp, fp, fn, empty)
 
-    ``one_sided`` decides where the prediction alone is empty.
+
+def recall(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
+    """Recall (sensitivity) tp / (tp + fn); arguments as for :func:`dice`."""
+    tp, fp, fn = _checked(tp, fp, fn)
+    return _score(tp, tp + fn, tp, fp, fn, empty)
+
+
+def specificity(fp: Any, tn: Any) -> np.ndarray:
+    """Specificity tn / (tn + fp), defined whatever masks are empty; NaN where the target fills the grid.
+
+    Args:
+        fp (array-like): shape (*B), integers, pixels only in the prediction.
+        tn (array-like): shape (*B), pixels in neither.
+
+    Returns:
+        np.ndarray: shape (*B), float64 in 0..1.
+    """
+    fp, tn = _checked(fp, tn, names=('fp', 'tn'))
+    return _ratio(tn, tn + fp)
+
+
+def volume_mm3(count: Any, spacing_mm: Sequence[float]) -> np.ndarray:
+    """Volume of a number of voxels; area in mm^2 for two axes.
+
+    Args:
+        count (array-like): shape (*B), integers.
+        spacing_mm (Sequence[float]): distance between neighbours along each axis of the array.
+
+    Returns:
+        np.ndarray: shape (*B), float64.
+    """
+    (count,) = _checked(count, names=('count',))
+    return count * math.prod(checked_spacing(spacing_mm, len(spacing_mm)))
+
+
+def relative_volume_error(tp: Any, fp: Any, fn: Any) -> np.ndarray:
+    """Signed relative volume error (prediction - target) / target, -1 or more; NaN where the target is empty.
+
+    Args:
+        tp (array-like): counts as for :func:`dice`; likewise ``fp`` and ``fn``.
+        fp (array-like): see ``tp``.
+        fn (array-like): see ``tp``.
+
+    Returns:
+        np.ndarray: shape (*B), float64.
     """
     tp, fp, fn = _checked(tp, fp, fn)
-    undefined = np.where(fn > 0, _one_sided(one_sided), _value('both_empty', both_empty))
-    return _ratio(tp, tp + fp, undefined)
-
-
-def recall(tp: Any, fp: Any, fn: Any, both_empty: BothEmpty = 'undefined', one_sided: OneSided = 'zero') -> np.ndarray:
-    """Recall tp / (tp + fn); arguments as for :func:`dice`. ``one_sided`` decides where the target alone is empty."""
-    tp, fp, fn = _checked(tp, fp, fn)
-    undefined = np.where(fp > 0, _one_sided(one_sided), _value('both_empty', both_empty))
-    return _ratio(tp, tp + fn, undefined)
+    return _ratio(fp - fn, tp + fn)
 
 
 SCORES: dict[str, Callable[..., np.ndarray]] = {'iou': iou, 'dice': dice, 'precision': precision, 'recall': recall}
@@ -117,63 +141,49 @@ class CaseMean:
         return asdict(self)
 
 
-def mean_over_cases(values: Any, tp: Any, fp: Any, fn: Any) -> CaseMean:
-    """Average the defined scores of one class over cases and count the states of its masks.
+def mean_over_cases(values: Any, states: Any) -> CaseMean:
+    """Average the defined values of one class over cases and count the states of its masks.
 
     Args:
-        values (array-like): shape (N,), score of each case, NaN where undefined.
-        tp (array-like): shape (N,), counts the score was made from; likewise ``fp`` and ``fn``.
-        fp (array-like): see ``tp``.
-        fn (array-like): see ``tp``.
+        values (array-like): shape (N,), metric of each case, NaN where undefined.
+        states (array-like): shape (N,), from :func:`~mmseg_medical.evaluation.functional.empty.states_of`.
+
+    Raises:
+        ValueError: the shapes are not one (N,).
 
     Example:
         >>> tp, fp, fn = [3, 0, 0, 0], [1, 0, 2, 0], [1, 5, 0, 0]
-        >>> mean_over_cases(dice(tp, fp, fn), tp, fp, fn)
+        >>> mean_over_cases(dice(tp, fp, fn), states_of(np.add(tp, fp), np.add(tp, fn)))
         CaseMean(mean=0.25, n_cases=4, n_defined=3, n_valid=1, n_missed=1, n_false_alarm=1, n_empty=1)
     """
-    values = np.asarray(values, dtype=np.float64)
-    tp, fp, fn = _checked(tp, fp, fn)
-    if values.shape != tp.shape or values.ndim != 1:
-        raise ValueError(f'values and counts must have one shape (N,), got {values.shape} and {tp.shape}')
+    values, states = np.asarray(values, dtype=np.float64), np.asarray(states)
+    if values.shape != states.shape or values.ndim != 1:
+        raise ValueError(f'values and states must have one shape (N,), got {values.shape} and {states.shape}')
     defined = ~np.isnan(values)
-    has_pred, has_target = tp + fp > 0, tp + fn > 0
-    return CaseMean(
-        mean=float(values[defined].mean()) if defined.any() else math.nan,
-        n_cases=values.size,
-        n_defined=int(defined.sum()),
-        n_valid=int((has_pred & has_target).sum()),
-        n_missed=int((~has_pred & has_target).sum()),
-        n_false_alarm=int((has_pred & ~has_target).sum()),
-        n_empty=int((~has_pred & ~has_target).sum()),
-    )
+    mean = float(values[defined].mean()) if defined.any() else math.nan
+    return CaseMean(mean, values.size, int(defined.sum()), *(int((states == state).sum()) for state in range(4)))
 
 
-def _checked(*counts: Any) -> tuple[np.ndarray, ...]:
+def _checked(*counts: Any, names: Sequence[str] = ('tp', 'fp', 'fn')) -> tuple[np.ndarray, ...]:
     arrays = tuple(np.asarray(c) for c in counts)
-    for name, array in zip(('tp', 'fp', 'fn'), arrays, strict=True):
+    for name, array in zip(names, arrays, strict=True):
         if array.dtype.kind not in 'iu':
             if array.size:
                 raise TypeError(f'{name} must hold integers, got {array.dtype}')
         elif array.size and array.min() < 0:
             raise ValueError(f'{name} must not be negative, got {array.min()}')
-    shapes = [a.shape for a in arrays]
+    shapes = [array.shape for array in arrays]
     if len(set(shapes)) > 1:
-        raise ValueError(f'tp, fp and fn must have one shape, got {shapes}')
-    return tuple(a.astype(np.int64, copy=False) for a in arrays)
+        raise ValueError(f'{", ".join(names)} must have one shape, got {shapes}')
+    return tuple(array.astype(np.int64) for array in arrays)
 
 
-def _value(name: str, policy: str) -> float:
-    if policy not in _VALUE_OF:
-        raise ValueError(f'{name} must be one of {", ".join(map(repr, _VALUE_OF))}, got {policy!r}')
-    return _VALUE_OF[policy]
+def _score(
+    numerator: np.ndarray, denominator: np.ndarray, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, empty: Policy
+) -> np.ndarray:
+    states = states_of(tp + fp, tp + fn)
+    return EmptyPolicy.of(empty).fill(_ratio(numerator, denominator), states, best=1.0, worst=0.0)
 
 
-def _one_sided(policy: str) -> float:
-    if policy == 'one':
-        raise ValueError("one_sided must be 'zero' or 'undefined', got 'one'")
-    return _value('one_sided', policy)
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray, undefined: float | np.ndarray) -> np.ndarray:
-    empty = denominator == 0
-    return np.where(empty, undefined, numerator / np.where(empty, 1, denominator))
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=denominator > 0)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg_medical.evaluation.functional.confusion import ArrayLike, as_tensor
+from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_probabilities, as_tensor
 
 _CHUNK_CPU = 1 << 18
 _CHUNK_CUDA = 1 << 24
@@ -64,16 +64,11 @@ def score_bins(scores: Tensor) -> Tensor:
     Raises:
         ValueError: a score is NaN or outside 0..1.
     """
-    if not scores.is_floating_point():
-        raise TypeError(f'scores must be probabilities of a float type, got {scores.dtype}')
+    scores = as_probabilities(scores, 'scores')
     if scores.numel() == 0:
         return torch.zeros(scores.shape, dtype=torch.int32, device=scores.device)
     if scores.dtype != torch.float64:
         scores = scores.float()
-    low, high = (float(v) for v in scores.aminmax())
-    if not (low >= 0 and high <= 1):
-        kind = 'NaN' if math.isnan(low) or math.isnan(high) else f'values in {low:.6g}..{high:.6g}'
-        raise ValueError(f'scores must be probabilities in 0..1, got {kind}')
     # + 0.0 turns -0.0, whose pattern is negative, into 0.0
     distance = (torch.minimum(scores, 1 - scores) + 0.0).float()
     bits = distance.view(torch.int32)

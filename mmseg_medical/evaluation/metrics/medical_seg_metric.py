@@ -17,7 +17,8 @@ from torch import Tensor
 
 from mmseg_medical import __version__
 from mmseg_medical.evaluation.functional.confusion import ConfusionCounts, confusion_counts, confusion_matrix
-from mmseg_medical.evaluation.functional.overlap import BothEmpty, OneSided
+from mmseg_medical.evaluation.functional.empty import EmptyPolicy
+from mmseg_medical.evaluation.functional.overlap import Policy
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall, PrecisionRecallHistogram
 from mmseg_medical.evaluation.results import console_table, write_results
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES, ImageCounts, SegSummary, summarize
@@ -59,9 +60,8 @@ class MedicalSegMetric(BaseMetric):
         ignore_index (int): label of pixels left out.
         background (int | str | None): class left out of ``_fg`` means and curves, by index or name; ``'auto'`` takes
             the class named "background" or "bg", if there is one.
-        both_empty (str): value of a class without pixels in prediction and target: ``'undefined'``, ``'one'``,
-            ``'zero'``.
-        one_sided (str): value of 0/0 where one side has pixels: ``'zero'`` or ``'undefined'``.
+        empty (str | dict): what a class is worth where its masks are empty: a name or a dict of
+            :mod:`~mmseg_medical.evaluation.functional.empty`.
         collect_device (str): unused, kept for the base class.
         prefix (str | None): put before the logged names.
 
@@ -79,20 +79,17 @@ class MedicalSegMetric(BaseMetric):
         output_dir: str | None = None,
         ignore_index: int = 255,
         background: int | str | None = 'auto',
-        both_empty: BothEmpty = 'undefined',
-        one_sided: OneSided = 'zero',
+        empty: Policy = 'strict',
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         # checked here, before hours of testing end in an unknown policy
-        summarize([_EMPTY_IMAGE], ['one'], None, both_empty=both_empty, one_sided=one_sided)
+        self.empty = EmptyPolicy.of(empty)
         self.aupr = aupr
         self.output_dir = output_dir
         self.ignore_index = ignore_index
         self.background = background
-        self.both_empty = both_empty
-        self.one_sided = one_sided
         self.summary: SegSummary | None = None
         self._curves: PrecisionRecallHistogram | None = None
         # The sampler fills up ranks by repeating images, at most one a rank, its last: the curves of the newest image
@@ -165,8 +162,7 @@ class MedicalSegMetric(BaseMetric):
             self.classes,
             background,
             self._compute_curves(background),
-            self.both_empty,
-            self.one_sided,
+            self.empty,
             {'ignore_index': f'pixels labelled {self.ignore_index} count nowhere'},
         )
         print_log(f'Segmentation results\n{console_table(self.summary)}', logger='current')
@@ -354,6 +350,3 @@ def _data(sample: dict, name: str) -> Tensor:
     if data is None:
         raise ValueError(f'the sample has no {name}')
     return data
-
-
-_EMPTY_IMAGE = ImageCounts('', '', ConfusionCounts.from_matrix(np.zeros((1, 1), np.int64)))

@@ -254,7 +254,7 @@ class _Call:
 
     def panels(self, pack: Any, rows: int, columns: int) -> np.ndarray:
         """The weight packed by one of the kernels for it."""
-        from mmseg_medical.ops.deform_conv.cpu import threads
+        from mmseg_medical.ops import threads
 
         vectors = -(-columns // self.lanes)
         panels = self.spare(vectors * rows * self.lanes)
@@ -307,7 +307,8 @@ def _map(tensor: Tensor) -> tuple[np.ndarray, tuple[int, int, int]]:
 
 
 def _dense(call: _Call, bias: Tensor, out: Tensor) -> None:
-    from mmseg_medical.ops.deform_conv.cpu import dense, packing, threads
+    from mmseg_medical.ops import threads
+    from mmseg_medical.ops.deform_conv.cpu import dense, packing
 
     panels = call.panels(packing.pack_by_output, call.depth, call.sizes.out_channels)
     row = len(panels) // call.depth
@@ -319,7 +320,8 @@ def _dense(call: _Call, bias: Tensor, out: Tensor) -> None:
 
 
 def _depthwise(call: _Call, bias: Tensor, out: Tensor) -> None:
-    from mmseg_medical.ops.deform_conv.cpu import depthwise, threads
+    from mmseg_medical.ops import threads
+    from mmseg_medical.ops.deform_conv.cpu import depthwise
 
     count = call.threads(call.tasks)
     memory, each = call.memory(count, (call.sizes.tile + 1) * call.sizes.channels)
@@ -328,7 +330,8 @@ def _depthwise(call: _Call, bias: Tensor, out: Tensor) -> None:
 
 
 def _planar(call: _Call, bias: Tensor, out: Tensor) -> None:
-    from mmseg_medical.ops.deform_conv.cpu import planar, threads
+    from mmseg_medical.ops import threads
+    from mmseg_medical.ops.deform_conv.cpu import planar
 
     sizes = call.sizes
     count = call.threads(call.tasks)
@@ -339,7 +342,8 @@ def _planar(call: _Call, bias: Tensor, out: Tensor) -> None:
 
 
 def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
-    from mmseg_medical.ops.deform_conv.cpu import dense, packing, threads
+    from mmseg_medical.ops import threads
+    from mmseg_medical.ops.deform_conv.cpu import dense, packing
 
     sizes, lanes = call.sizes, call.lanes
     grad_input = torch.zeros(sizes.batch, sizes.height, sizes.width, sizes.channels, dtype=call.dtype)
@@ -367,7 +371,8 @@ def _dense_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) ->
 
 
 def _depthwise_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
-    from mmseg_medical.ops.deform_conv.cpu import depthwise, threads
+    from mmseg_medical.ops import threads
+    from mmseg_medical.ops.deform_conv.cpu import depthwise
 
     sizes = call.sizes
     grad_offset, grad_mask = call.empty(*call.maps[0].shape), call.empty(*call.maps[1].shape)
@@ -396,7 +401,8 @@ def _depthwise_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]
 
 
 def _planar_backward(call: _Call, grad_output: Tensor, needed: Sequence[bool]) -> Gradients:
-    from mmseg_medical.ops.deform_conv.cpu import planar, threads
+    from mmseg_medical.ops import threads
+    from mmseg_medical.ops.deform_conv.cpu import planar
 
     sizes = call.sizes
     grad_input = torch.zeros(call.input.shape, dtype=call.dtype)

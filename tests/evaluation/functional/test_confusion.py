@@ -91,8 +91,12 @@ def test_predictions_at_ignored_pixels_do_not_matter() -> None:
 def test_wrong_shapes_and_types() -> None:
     with pytest.raises(ValueError, match='one shape'):
         confusion_matrix(np.zeros((2, 3), int), np.zeros((3, 2), int), 2)
-    with pytest.raises(TypeError, match=r'pred must hold integer labels, got torch\.float32'):
-        confusion_matrix(np.zeros(2, np.float32), np.zeros(2, int), 2)
+    with pytest.raises(
+        ValueError, match=r'pred must hold integer labels, got torch\.float32 with 1 values such as 0\.5'
+    ):
+        confusion_matrix(np.array([0.5, 1], np.float32), np.zeros(2, int), 2)
+    with pytest.raises(TypeError, match=r'target must hold integer labels, got torch\.complex64'):
+        confusion_matrix(np.zeros(2, int), np.zeros(2, np.complex64), 2)
     with pytest.raises(ValueError, match='num_classes is needed'):
         confusion_counts(np.zeros(2, int), np.zeros(2, int))
     with pytest.raises(ValueError, match='C = 3'):

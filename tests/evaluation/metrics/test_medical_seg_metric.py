@@ -220,7 +220,7 @@ def test_class_without_pixels(tmp_path: Path) -> None:
     assert written['pooled']['num_defined_classes']['dice'] == 2
     assert written['aupr']['num_defined_classes'] == 1
     assert written['aupr']['classes']['SE']['average_precision'] is None
-    assert evaluate([sample(0, **{**entry, 'case_id': 'b'})], both_empty='one')['Dice.SE'] == 100
+    assert evaluate([sample(0, **{**entry, 'case_id': 'b'})], empty='perfect')['Dice.SE'] == 100
 
 
 def test_files(tmp_path: Path) -> None:
@@ -300,10 +300,10 @@ def test_other_mistakes() -> None:
         evaluate([])
     with pytest.raises(ValueError, match='names no classes'):
         MedicalSegMetric().process(None, [sample(0)])
-    with pytest.raises(ValueError, match='both_empty must be one of'):
-        MedicalSegMetric(both_empty='nan')
-    with pytest.raises(ValueError, match='one_sided must be'):
-        MedicalSegMetric(one_sided='one')
+    with pytest.raises(ValueError, match='empty must be one of strict'):
+        MedicalSegMetric(empty='nan')
+    with pytest.raises(ValueError, match='an empty policy has missed, false_alarm and empty, got both'):
+        MedicalSegMetric(empty={'both': 'best'})
     with pytest.raises(ValueError, match="background='fundus' is not one of the classes"):
         evaluate([sample(0)], background='fundus')
     with pytest.raises(ValueError, match='outside 0'):

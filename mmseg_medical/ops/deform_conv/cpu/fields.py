@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mmseg_medical.ops.deform_conv.cpu.compile import inlined
+from mmseg_medical.ops.compile import inlined
 from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
 from mmseg_medical.ops.deform_conv.cpu.simd import lanes, load, pointer, shift, sigmoid, splat, store
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmseg_medical.ops.deform_conv.cpu.compile import inlined
+from mmseg_medical.ops.compile import inlined
 from mmseg_medical.ops.deform_conv.cpu.simd import doze, fetch_add, load_shared, pause, shift
 
 # The first counter numbers the threads.

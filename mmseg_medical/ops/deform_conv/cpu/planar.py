@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmseg_medical.ops.deform_conv.cpu.compile import inlined, kernel
+from mmseg_medical.ops.compile import inlined, kernel
 from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
 from mmseg_medical.ops.deform_conv.cpu.phases import finish, take, wait
 from mmseg_medical.ops.deform_conv.cpu.points import (

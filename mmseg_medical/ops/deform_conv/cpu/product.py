@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmseg_medical.ops.deform_conv.cpu.compile import inlined
+from mmseg_medical.ops.compile import inlined
 from mmseg_medical.ops.deform_conv.cpu.simd import VECTOR_REGISTERS, lanes, multiply_block, shift
 
 # Registers hold ROWS x 2 sums, 2 vectors of b and a number of a.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmseg_medical.ops.deform_conv.cpu.compile import inlined
+from mmseg_medical.ops.compile import inlined
 
 
 @inlined

@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar('T')
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -39,12 +42,25 @@ def run(kernel: Any, threads: int, *arguments: Any, counters: int = 2) -> None:
             helper.result()
 
 
+def run_all(tasks: Sequence[Callable[[], T]], num_threads: int) -> list[T]:
+    """Do tasks in turn, each in the first of ``num_threads`` threads that is free; return their results in order."""
+    results: list[Any] = [None] * len(tasks)
+    queue = iter(enumerate(tasks))  # of a list, hence safe to share
+
+    def work(_: np.ndarray) -> None:
+        for n, task in queue:
+            results[n] = task()
+
+    run(work, min(num_threads, len(tasks)))
+    return results
+
+
 def _helpers(count: int) -> ThreadPoolExecutor:
     global _pool, _size
     with _lock:
         if _pool is None or _size < count:
             # A pool that is replaced finishes what it was given; its threads end with its last reference.
-            _pool, _size = ThreadPoolExecutor(count, thread_name_prefix='deform_conv'), count
+            _pool, _size = ThreadPoolExecutor(count, thread_name_prefix='kernels'), count
         return _pool
 
 

@@ -1,0 +1,208 @@
+"""Scores of all cases as one table, and what it says in sum."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg_medical import __version__
+from mmseg_medical.evaluation.cases import CaseScores
+from mmseg_medical.evaluation.functional.empty import STATES
+from mmseg_medical.evaluation.functional.overlap import mean_over_cases
+from mmseg_medical.evaluation.functional.statistics import describe
+from mmseg_medical.evaluation.natural_order import natural_key
+from mmseg_medical.evaluation.options import EvaluationOptions
+
+FORMAT = 'mmseg_medical.cases/1'
+#: metrics that are distances: 0 is the best
+DISTANCES = ('hd', 'hd95', 'assd', 'masd')
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """Metrics of every case and class.
+
+    Attributes:
+        case_ids (tuple[str, ...]): names of the N cases.
+        classes (tuple[str, ...]): names of the K classes and regions.
+        metrics (tuple[str, ...]): names of the M metrics.
+        values (np.ndarray): shape (N, K, M), float64, NaN where undefined.
+        states (np.ndarray): shape (N, K), int8, indices into
+            :data:`~mmseg_medical.evaluation.functional.empty.STATES`.
+        conventions (dict[str, str]): what the numbers mean.
+    """
+
+    case_ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    values: np.ndarray = field(repr=False)
+    states: np.ndarray = field(repr=False)
+    conventions: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def from_cases(cls, cases: Sequence[CaseScores], options: EvaluationOptions) -> CaseTable:
+        """Collect cases, in natural order of their names.
+
+        Raises:
+            ValueError: there are none, two have one name, or some have a spacing and others do not.
+        """
+        if not cases:
+            raise ValueError('there are no cases to summarise')
+        cases = sorted(cases, key=lambda case: natural_key(case.case_id))
+        names = [case.case_id for case in cases]
+        twice = {name for name, following in itertools.pairwise(names) if name == following}
+        if twice:
+            raise ValueError(f'two cases have the name {min(twice)!r}')
+        units = {case.unit: case.case_id for case in cases}
+        if len(units) > 1:
+            raise ValueError(
+                f'the case {units["mm"]!r} has a spacing and {units["px"]!r} has none: give all cases one, or none'
+            )
+        metrics = tuple(cases[0].values)
+        return cls(
+            tuple(names),
+            tuple(options.classes),
+            metrics,
+            np.stack([np.stack([case.values[name] for name in metrics], axis=1) for case in cases]),
+            np.stack([case.states for case in cases]),
+            options.conventions(cases[0].unit),
+        )
+
+    def unit_of(self, metric: str) -> str:
+        """Unit of a metric, for labels; nothing for scores."""
+        unit = 'px' if 'volume_px' in self.metrics else 'mm'
+        if metric in DISTANCES:
+            return unit
+        return {'volume_mm3': 'mm³', 'volume_px': 'px'}.get(metric.removeprefix('target_'), '')
+
+    def column(self, class_name: str, metric: str) -> np.ndarray:
+        """Values of one metric of one class: shape (N,), NaN where undefined."""
+        return self.values[:, self.classes.index(class_name), self.metrics.index(metric)]
+
+    def state_column(self, class_name: str) -> np.ndarray:
+        """States of one class: shape (N,)."""
+        return self.states[:, self.classes.index(class_name)]
+
+    def summary(self) -> dict[str, dict[str, dict[str, float | int]]]:
+        """Describe each metric of each class over the cases.
+
+        Returns:
+            dict: class -> metric -> ``mean median std ci_low ci_high`` of the defined values (NaN where there are
+            none) and ``n_cases n_defined n_valid n_missed n_false_alarm n_empty``.
+        """
+        result: dict[str, dict[str, dict[str, float | int]]] = {}
+        for name in self.classes:
+            result[name] = {}
+            for metric in self.metrics:
+                values = self.column(name, metric)
+                counts = mean_over_cases(values, self.state_column(name)).to_dict()
+                of_defined = asdict(describe(values[~np.isnan(values)]))
+                result[name][metric] = {key: v for key, v in of_defined.items() if key != 'n'} | {
+                    key: count for key, count in counts.items() if key.startswith('n_')
+                }
+        return result
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of ``metrics.json``: undefined numbers are None, infinite ones the texts ``inf`` and ``-inf``."""
+        content = {
+            'format': FORMAT,
+            'version': __version__,
+            'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+            'conventions': self.conventions,
+            'classes': list(self.classes),
+            'metrics': list(self.metrics),
+            'cases': {
+                case: {
+                    name: dict(zip(self.metrics, self.values[n, k].tolist(), strict=True))
+                    for k, name in enumerate(self.classes)
+                }
+                for n, case in enumerate(self.case_ids)
+            },
+            'states': {
+                case: {name: STATES[self.states[n, k]] for k, name in enumerate(self.classes)}
+                for n, case in enumerate(self.case_ids)
+            },
+            'summary': self.summary(),
+        }
+        return _writable(content)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> CaseTable:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        if content.get('format') != FORMAT:
+            raise ValueError(f'expected the format {FORMAT!r} of metrics.json, got {content.get("format")!r}')
+        cases, classes, metrics = content['cases'], content['classes'], content['metrics']
+        values = [[[_read(cases[case][name][metric]) for metric in metrics] for name in classes] for case in cases]
+        states = [[STATES.index(content['states'][case][name]) for name in classes] for case in cases]
+        return cls(
+            tuple(cases),
+            tuple(classes),
+            tuple(metrics),
+            np.array(values, np.float64).reshape(len(cases), len(classes), len(metrics)),
+            np.array(states, np.int8).reshape(len(cases), len(classes)),
+            dict(content['conventions']),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> CaseTable:
+        """Read a ``metrics.json``.
+
+        Raises:
+            ValueError: the file holds something else; the message names it.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding='utf-8')))
+        except (KeyError, ValueError) as error:
+            raise ValueError(f'{path}: {error}') from error
+
+    def rows(self) -> list[list[str]]:
+        """Rows of ``cases.csv``, one a case and class, a head first; undefined numbers are empty."""
+        body = [
+            [case, name, STATES[self.states[n, k]], *(_cell(v) for v in self.values[n, k])]
+            for n, case in enumerate(self.case_ids)
+            for k, name in enumerate(self.classes)
+        ]
+        return [['case', 'class', 'state', *self.metrics], *body]
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Whether larger values of a metric are better; None for volumes and their errors, which have a best value inside.
+
+    Example:
+        >>> higher_is_better('dice'), higher_is_better('hd95'), higher_is_better('volume_mm3')
+        (True, False, None)
+    """
+    if 'volume' in metric:
+        return None
+    return metric not in DISTANCES
+
+
+def _cell(value: float) -> str:
+    return '' if math.isnan(value) else f'{value:.6g}'
+
+
+def _read(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _writable(value: Any) -> Any:
+    """JSON has neither NaN nor infinity."""
+    if isinstance(value, dict):
+        return {key: _writable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_writable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

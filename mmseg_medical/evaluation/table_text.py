@@ -1,0 +1,53 @@
+"""A table of cases as text, for the console."""
+
+from __future__ import annotations
+
+import io
+import math
+
+from mmseg_medical.evaluation.table import CaseTable
+
+# Columns of the console; files and the report have all.
+_SHOWN = ('dice', 'iou', 'hd', 'hd95', 'assd', 'masd')
+
+
+def table_text(table: CaseTable, width: int = 150) -> str:
+    """One row a class: means with their 95 % intervals, and the counts behind them.
+
+    Args:
+        table (CaseTable): all cases.
+        width (int): characters a line.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    summary = table.summary()
+    shown = [m for m in table.metrics if m in _SHOWN or m.startswith('nsd@')]
+    caption = f'{len(table.case_ids)} cases. Mean over the defined cases [95 % bootstrap interval].'
+    text = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify='left')
+    text.add_column('class', no_wrap=True)
+    for metric in shown:
+        unit = table.unit_of(metric)
+        text.add_column(f'{metric} {unit}'.strip(), justify='right')
+    for count in ('valid', 'missed', 'false alarm', 'empty'):
+        text.add_column(count, justify='right')
+    for name in table.classes:
+        scores = summary[name]
+        counts = scores[table.metrics[0]]
+        text.add_row(
+            name,
+            *(interval_text(scores[metric]) for metric in shown),
+            *(str(counts[key]) for key in ('n_valid', 'n_missed', 'n_false_alarm', 'n_empty')),
+        )
+    buffer = io.StringIO()
+    Console(file=buffer, width=width, no_color=True, highlight=False, markup=False).print(text)
+    return '\n'.join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def interval_text(described: dict[str, float | int]) -> str:
+    """``0.871 [0.862, 0.879]``; ``-`` where nothing is defined, no interval where there is none."""
+    mean, low, high = (described[key] for key in ('mean', 'ci_low', 'ci_high'))
+    if math.isnan(mean):
+        return '-'
+    return f'{mean:.4g}' if math.isnan(low) or math.isnan(high) else f'{mean:.4g} [{low:.4g}, {high:.4g}]'
