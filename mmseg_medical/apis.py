@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 # keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
+# metrics that write files where `output_dir` says
+_WRITING_METRICS = ('MedicalSegMetric', 'CaseSegMetric', 'SliceSegMetric')
+
 _EXTRA_KEYS = {
     *('activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
     *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
@@ -351,9 +354,11 @@ def _direct_output(cfg: Config, out: str | Path | None, show_dir: str | Path | N
     """Tell the metric and the report hook where to write, and have the predictions written."""
     folder = str(out or cfg.work_dir)
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    for evaluator in evaluators:
-        if evaluator.get('type') == 'MedicalSegMetric' and (out is not None or evaluator.get('output_dir') is None):
-            evaluator.output_dir = folder
+    writers = [evaluator for evaluator in evaluators if evaluator.get('type') in _WRITING_METRICS]
+    for evaluator in writers:
+        if out is not None or evaluator.get('output_dir') is None:
+            # several of them have a folder each: their files have the same names
+            evaluator.output_dir = folder if len(writers) == 1 else str(Path(folder, evaluator.type))
     hooks = list(cfg.get('custom_hooks') or [])
     given: dict[str, Any] = next((hook for hook in hooks if hook.get('type') == 'SegReportHook'), {})
     hooks = [hook for hook in hooks if hook is not given]

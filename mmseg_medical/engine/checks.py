@@ -12,7 +12,6 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from torch import nn
 
 from mmseg_medical.errors import ConfigError, did_you_mean
-from mmseg_medical.evaluation.metrics import MedicalSegMetric
 
 
 def check_work_dir(work_dir: str | Path) -> Path:
@@ -70,7 +69,7 @@ def check_monitored(hooks: Iterable[Any], metrics: Iterable[Any]) -> None:
 
     Args:
         hooks: Hooks of the runner.
-        metrics: Metrics of the validation; where one is not :class:`MedicalSegMetric`, its names are not known.
+        metrics: Metrics of the validation; where one has no ``logged_names``, its names are not known.
 
     Raises:
         ConfigError: ``save_best`` or ``monitor`` names no logged number, which mmengine finds out at the first
@@ -79,7 +78,7 @@ def check_monitored(hooks: Iterable[Any], metrics: Iterable[Any]) -> None:
     known: list[str] = []
     metrics = list(metrics)
     for metric in metrics:
-        if not isinstance(metric, MedicalSegMetric):
+        if not hasattr(metric, 'logged_names'):
             return
         known += metric.logged_names()
     wanted = {}
@@ -91,7 +90,7 @@ def check_monitored(hooks: Iterable[Any], metrics: Iterable[Any]) -> None:
     for key, place in wanted.items():
         if key in known or key == 'auto':
             continue
-        without_curves = 'AUPR' in key and not any(metric.aupr for metric in metrics)
+        without_curves = 'AUPR' in key and not any(getattr(metric, 'aupr', False) for metric in metrics)
         remedy = (
             ' Set aupr=True in val_evaluator, or take another number.' if without_curves else did_you_mean(key, known)
         )

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mmseg_medical.evaluation.cases import CaseScores, evaluate_case
 from mmseg_medical.evaluation.folders import CasePair, Failure, evaluate_folder, load_pair, pair_files
 from mmseg_medical.evaluation.options import EvaluationOptions
 from mmseg_medical.evaluation.table import CaseTable
-from mmseg_medical.files import atomic_write
-
-METRICS_FILE = 'metrics.json'
-CASES_FILE = 'cases.csv'
 
 
 @dataclass(frozen=True)
@@ -81,29 +74,3 @@ def evaluate_pair(
     """Read the files of one case and measure it; see :func:`~mmseg_medical.evaluation.folders.load_pair`."""
     loaded = load_pair(pair, resample_prediction=resample_prediction, spacing_mm=spacing_mm)
     return evaluate_case(pair.case_id, loaded.pred, loaded.target, options, loaded.spacing_mm)
-
-
-def write_table(
-    table: CaseTable, out_dir: str | Path, failures: list[Failure] | None = None, facts: dict[str, Any] | None = None
-) -> list[Path]:
-    """Write ``metrics.json`` and ``cases.csv``, each whole or not at all.
-
-    Args:
-        table (CaseTable): what to write.
-        out_dir (str | Path): folder, made if missing.
-        failures (list[Failure] | None): cases that could not be read; listed in ``metrics.json``.
-        facts (dict | None): further entries of its head, such as the folders.
-
-    Returns:
-        list[Path]: the files.
-    """
-    files = [Path(out_dir) / METRICS_FILE, Path(out_dir) / CASES_FILE]
-    content = table.to_dict()
-    head = {key: content.pop(key) for key in ('format', 'version', 'date')}
-    failed = {failure.case_id: failure.error for failure in failures or ()}
-    with atomic_write(files[0]) as file:
-        json.dump({**head, **(facts or {}), **content, 'failures': failed}, file, indent=2, allow_nan=False)
-        file.write('\n')
-    with atomic_write(files[1]) as file:
-        csv.writer(file, lineterminator='\n').writerows(table.rows())
-    return files

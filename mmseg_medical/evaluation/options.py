@@ -123,7 +123,7 @@ def classes_and_regions(
             f'{num_classes} classes need {num_classes} names, or {num_classes - 1} without the background, '
             f'got {len(class_names)}: {", ".join(class_names)}'
         )
-    classes = {name: (k,) for k, name in enumerate(class_names, start=1)}
+    classes: dict[str, tuple[int, ...]] = {name: (k,) for k, name in enumerate(class_names, start=1)}
     if len(classes) < len(class_names):
         raise ValueError(f'class names must differ, got {", ".join(class_names)}')
     for name, labels in (regions or {}).items():

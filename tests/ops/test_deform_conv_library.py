@@ -7,7 +7,6 @@ import sys
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_medical.models.layers import ModulatedDeformConv2dPack
@@ -53,7 +52,7 @@ def test_gradcheck(channels):
 
 
 @needs_compiler
-@pytest.mark.parametrize('backend', ['numba', 'auto', 'torch'])
+@pytest.mark.parametrize('backend', ['auto', 'torch'])
 def test_compiles_without_a_break(backend):
     def step(*tensors):
         return modulated_deform_conv2d(*tensors, padding=1, backend=backend).sigmoid().sum()
@@ -89,17 +88,6 @@ def test_autocast_trains():
         loss = layer(torch.randn(2, 4, 9, 9)).float().square().mean()
     loss.backward()
     assert all(torch.isfinite(p.grad).all() and p.grad.dtype == torch.float32 for p in layer.parameters())
-
-
-@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-def test_fake_tensors_are_laid_out_like_real_ones(memory_format):
-    tensors = [t.detach() for t in arguments()]
-    tensors[0] = tensors[0].to(memory_format=memory_format)
-    real = operator(*tensors)
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fake = operator(*(mode.from_tensor(t) for t in tensors))
-    assert (fake.shape, fake.stride(), fake.dtype) == (real.shape, real.stride(), real.dtype)
-    assert operator(*(t.to('meta') for t in tensors)).shape == real.shape
 
 
 def test_counts_as_a_plain_convolution():

@@ -8,7 +8,15 @@ import pytest
 from command import ROOT, run
 from phantom_config import write
 
-PYTHON_TOOLS = ('train.py', 'test.py', 'print_config.py', 'get_flops.py', 'browse_dataset.py', 'demo.py')
+PYTHON_TOOLS = (
+    'train.py',
+    'test.py',
+    'print_config.py',
+    'get_flops.py',
+    'browse_dataset.py',
+    'demo.py',
+    'export_onnx.py',
+)
 
 
 @pytest.fixture(scope='module')

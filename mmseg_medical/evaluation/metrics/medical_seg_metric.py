@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, all_reduce, broadcast_object_list, get_world_size, is_main_process
+from mmengine.dist import all_reduce, broadcast_object_list, get_rank, get_world_size, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
@@ -20,6 +19,7 @@ from mmseg_medical.evaluation.functional.confusion import ConfusionCounts, confu
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy
 from mmseg_medical.evaluation.functional.overlap import Policy
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall, PrecisionRecallHistogram
+from mmseg_medical.evaluation.metrics.gathering import Identity, Record, merge, sample_data
 from mmseg_medical.evaluation.results import console_table, write_results
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES, ImageCounts, SegSummary, summarize
 from mmseg_medical.registry import METRICS
@@ -27,14 +27,6 @@ from mmseg_medical.registry import METRICS
 # Pixels whose probabilities are made at a time on a CPU: five classes of them stay in a processor's cache.
 _PIXELS_CPU = 1 << 18
 _PIXELS_CUDA = 1 << 24
-
-
-@dataclass(frozen=True)
-class _Record:
-    """One image on its way between processes: identity and counts."""
-
-    key: str
-    image: ImageCounts
 
 
 @METRICS.register_module()
@@ -124,15 +116,12 @@ class MedicalSegMetric(BaseMetric):
                 or ``seg_probs``, each holding ``data``: see the class.
         """
         for sample in data_samples:
-            key, image_name, img_path = self._identity(sample)
-            try:
-                image = self._count(sample, image_name, img_path)
+            identity = Identity.of(sample, len(self.results))
+            with identity.named():
+                image = self._count(sample, identity)
                 if self.aupr:
                     self._add_to_curves(sample)
-            except (ValueError, TypeError, KeyError) as error:
-                message = error.args[0] if error.args else error
-                raise type(error)(f'image {image_name!r} ({img_path or "no img_path"}): {message}') from error
-            self.results.append(_Record(key, image))
+            self.results.append(Record(identity, image))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Merge the processes, drop what their sampler repeated, and report.
@@ -143,7 +132,9 @@ class MedicalSegMetric(BaseMetric):
         Returns:
             dict[str, float]: the logged numbers, on every process.
         """
-        records = self._merge(size)
+        records, repeated = merge(self.results, size)
+        if self.aupr and get_world_size() > 1:
+            self._merge_curves(repeated)
         metrics: list[dict[str, float] | None] = [None]
         self.summary = None
         if is_main_process():
@@ -154,11 +145,11 @@ class MedicalSegMetric(BaseMetric):
         self._curves = self._newest = self._multilabel = None
         return metrics[0] or {}
 
-    def compute_metrics(self, results: list[_Record]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Summarise, print the table and write the files; on the main process only."""
         background = self._background()
         self.summary = summarize(
-            [record.image for record in results],
+            [record.content for record in results],
             self.classes,
             background,
             self._compute_curves(background),
@@ -176,30 +167,17 @@ class MedicalSegMetric(BaseMetric):
             print_log(f'Results written to {Path(self.output_dir).resolve()}', logger='current')
         return self.summary.scalars()
 
-    def _identity(self, sample: dict) -> tuple[str, str, str]:
-        img_path = str(sample.get('img_path') or '')
-        name = str(sample.get('case_id') or Path(img_path).stem)
-        key = str(sample.get('case_id') or img_path)
-        if not key:
-            if get_world_size() > 1:
-                raise ValueError(
-                    'samples carry neither case_id nor img_path, so images repeated by the sampler cannot be told; '
-                    "add 'case_id' or 'img_path' to meta_keys of PackSegInputs"
-                )
-            key = name = f'sample {len(self.results)}'
-        return key, name, img_path
-
-    def _count(self, sample: dict, name: str, img_path: str) -> ImageCounts:
-        pred, target = _data(sample, 'pred_sem_seg'), _data(sample, 'gt_sem_seg')
+    def _count(self, sample: dict, identity: Identity) -> ImageCounts:
+        pred, target = sample_data(sample, 'pred_sem_seg'), sample_data(sample, 'gt_sem_seg')
         num_classes = len(self.classes)
         self._set_form(target, num_classes)
         if pred.shape != target.shape:
             raise ValueError(f'pred_sem_seg has the shape {tuple(pred.shape)}, gt_sem_seg {tuple(target.shape)}')
         if self._multilabel:
             counts = confusion_counts(pred, target, multilabel=True, ignore_index=self.ignore_index)
-            return ImageCounts(name, img_path, counts)
+            return ImageCounts(identity.case_id, identity.img_path, counts)
         matrix = confusion_matrix(pred[0], target[0], num_classes, self.ignore_index)
-        return ImageCounts(name, img_path, ConfusionCounts.from_matrix(matrix), matrix)
+        return ImageCounts(identity.case_id, identity.img_path, ConfusionCounts.from_matrix(matrix), matrix)
 
     def _set_form(self, target: Tensor, num_classes: int) -> None:
         if target.ndim != 3 or target.shape[0] not in (1, num_classes):
@@ -240,7 +218,7 @@ class MedicalSegMetric(BaseMetric):
             self._newest.reset()
             histogram = self._newest
         scores, final = self._scores(sample)
-        target = _data(sample, 'gt_sem_seg').to(scores.device)
+        target = sample_data(sample, 'gt_sem_seg').to(scores.device)
         height, width = target.shape[-2:]
         rows = max(1, (_PIXELS_CUDA if scores.is_cuda else _PIXELS_CPU) // max(width, 1))
         for top in range(0, height, rows):
@@ -261,8 +239,8 @@ class MedicalSegMetric(BaseMetric):
                 'AUPR needs seg_probs or seg_logits in the predictions; keep them in the model, or set aupr=False in '
                 'the config of MedicalSegMetric'
             )
-        scores, num_classes = _data(sample, name), len(self.classes)
-        shape = _data(sample, 'gt_sem_seg').shape[-2:]
+        scores, num_classes = sample_data(sample, name), len(self.classes)
+        shape = sample_data(sample, 'gt_sem_seg').shape[-2:]
         binary = num_classes == 2 and scores.shape[0] == 1 and not self._multilabel
         if scores.shape[0] != num_classes and not binary:
             raise ValueError(
@@ -289,27 +267,7 @@ class MedicalSegMetric(BaseMetric):
         indices = self._curve_classes(background)
         return {self.classes[k]: self._curves.compute(i) for i, k in enumerate(indices)}
 
-    def _merge(self, size: int) -> list[_Record]:
-        """Gather records and add up curves, without images that the sampler repeated to fill up the ranks."""
-        ranks: list[list[_Record]] = all_gather_object(self.results)
-        repeated = _repeated_last(ranks)
-        records = [record for r, rank in enumerate(ranks) for record in (rank[:-1] if repeated[r] else rank)]
-        if not records:
-            raise ValueError('no image was evaluated: the data loader of the evaluation is empty')
-        _check_unique(records)
-        if any(repeated) and len(records) < size:
-            lost = [rank[-1].image.case_id for r, rank in enumerate(ranks) if repeated[r]]
-            raise ValueError(
-                f'{size} images of the data set have only {len(records)} case ids; among the repeated ones: '
-                f'{", ".join(lost[:5])}. Every image needs its own case_id'
-            )
-        if self.aupr and get_world_size() > 1:
-            self._merge_curves(ranks, repeated)
-        return records
-
-    def _merge_curves(self, ranks: list[list[_Record]], repeated: list[bool]) -> None:
-        from mmengine.dist import get_rank
-
+    def _merge_curves(self, repeated: list[bool]) -> None:
         # every rank takes part in the sum, one without images too
         count = len(self._curve_classes(self._background()))
         curves = self._curves or PrecisionRecallHistogram(count)
@@ -318,35 +276,3 @@ class MedicalSegMetric(BaseMetric):
         for counts in (curves.positives, curves.pixels):
             all_reduce(counts, op='sum')
         self._curves = curves
-
-
-def _repeated_last(ranks: list[list[_Record]]) -> list[bool]:
-    """Which ranks end with an image that another rank has before its end, or that a lower rank ends with."""
-    own = {record.key for rank in ranks for record in rank[:-1]}
-    repeated = []
-    for rank in ranks:
-        last = rank[-1].key if rank else None
-        elsewhere = last is not None and last in own and all(record.key != last for record in rank[:-1])
-        repeated.append(elsewhere)
-        if last is not None:
-            own.add(last)
-    return repeated
-
-
-def _check_unique(records: list[_Record]) -> None:
-    seen: dict[str, _Record] = {}
-    for record in records:
-        other = seen.setdefault(record.key, record)
-        if other is not record:
-            raise ValueError(
-                f'the image {record.key!r} was evaluated twice ({other.image.img_path!r} and '
-                f'{record.image.img_path!r}); every image of a data set needs its own case_id'
-            )
-
-
-def _data(sample: dict, name: str) -> Tensor:
-    field = sample.get(name)
-    data = field.get('data') if isinstance(field, dict) else getattr(field, 'data', None)
-    if data is None:
-        raise ValueError(f'the sample has no {name}')
-    return data

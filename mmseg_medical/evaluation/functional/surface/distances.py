@@ -138,10 +138,11 @@ def _measure(
     valid = [(a.indices, b.indices) for (a, b), state in zip(pairs, states, strict=True) if state == 'valid']
     measured = iter(nearest_distances(valid, spacing, num_threads))
     nothing = (np.empty(0), np.empty(0))
-    return [
-        SurfaceDistances(state, *(next(measured) if state == 'valid' else nothing), a.areas, b.areas, diagonal_mm)
-        for (a, b), state in zip(pairs, states, strict=True)
-    ]
+    result = []
+    for (a, b), state in zip(pairs, states, strict=True):
+        there, back = next(measured) if state == 'valid' else nothing
+        result.append(SurfaceDistances(state, there, back, a.areas, b.areas, diagonal_mm))
+    return result
 
 
 def _host_labels(

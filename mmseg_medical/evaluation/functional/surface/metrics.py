@@ -52,7 +52,9 @@ def hausdorff(
             _percentile(d.pred_to_target_mm, d.pred_areas, percentile),
             _percentile(d.target_to_pred_mm, d.target_areas, percentile),
         )
-    areas = None if d.pred_areas is None else np.concatenate((d.pred_areas, d.target_areas))
+    areas = None
+    if d.pred_areas is not None and d.target_areas is not None:
+        areas = np.concatenate((d.pred_areas, d.target_areas))
     return _percentile(np.concatenate((d.pred_to_target_mm, d.target_to_pred_mm)), areas, percentile)
 
 

@@ -105,7 +105,7 @@ def _area_vectors(axes: int) -> np.ndarray:
 
 
 def _all_shapes(axes: int, corners: list[_Corner]) -> dict[frozenset[_Corner], _Pieces]:
-    """Expand the shapes by the symmetries of the cell: exchanged axes, and mirrors, which leave the areas as they are."""
+    """Expand the shapes by the symmetries of the cell: exchanged axes, and mirrors, which leave areas as they are."""
     return {
         frozenset(tuple(corner[axis] ^ m for axis, m in zip(order, mirror, strict=True)) for corner in shape): tuple(
             tuple(piece[axis] for axis in order) for piece in pieces

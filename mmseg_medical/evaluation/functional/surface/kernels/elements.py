@@ -29,12 +29,12 @@ def row_spans(labels: Any, first: Any, last: Any) -> int:
         for j in range(labels.shape[1]):
             row = labels[i, j]
             # A maximum is vectorised, a search for the ends is not: most rows of most images need only the first.
-            top = row[0]
+            top: Any = row[0]
             for k in range(1, row.shape[0]):
                 top = max(top, row[k])
             start = end = 0
             if top > 0:
-                highest = max(highest, np.int64(top))
+                highest = max(highest, int(top))
                 end = row.shape[0]
                 while row[start] == 0:
                     start += 1

@@ -72,7 +72,7 @@ def sort_sites(sites: Any, edges: Any, sorted_sites: Any, order: Any) -> Any:
         buckets[bucket + 1] += 1
     leaves, branches = np.empty(number + 1, np.int64), np.empty(number + 1, np.int64)
     num_leaves = num_branches = 0
-    last_branch = np.int64(-1)
+    last_branch = -1
     for bucket in range(buckets.shape[0] - 1):
         if buckets[bucket + 1] > 0:
             if bucket // BRANCH**3 != last_branch:

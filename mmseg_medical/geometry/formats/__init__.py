@@ -1,0 +1,1 @@
+"""One module a file format, with ``read(path)`` and ``write(volume, path)``."""
