@@ -52,6 +52,7 @@ OPTIONAL |= {
 
 KERNELS = (
     'mmseg_medical.ops.compile',
+    'mmseg_medical.ops.simd',
     'mmseg_medical.ops.deform_conv.cpu',
     'mmseg_medical.ops.deform_conv.triton_kernels',
     'mmseg_medical.evaluation.functional.surface.kernels',

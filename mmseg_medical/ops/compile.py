@@ -15,7 +15,7 @@ import numba
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile an entry point on its first call for a dtype; later processes load it from numba's cache.
 
-    What it inlines must lie in its own folder: the cache is compared with the sources there.
+    What it inlines must lie in its own folder or in this one: the cache is compared with the sources there.
 
     The cache lies beside the package or, where that is read-only, in the user's cache folder or ``NUMBA_CACHE_DIR``.
     """
@@ -35,12 +35,7 @@ def inlined(function: Callable[..., Any]) -> Any:
     return numba.njit(nogil=True, forceinline=True, error_model='numpy')(function)
 
 
-def inlined_ordered(function: Callable[..., Any]) -> Any:
-    """As :func:`inlined`, for comparisons that meet no NaN: minima of floats are vectorised."""
-    return numba.njit(nogil=True, forceinline=True, error_model='numpy', fastmath={'nnan', 'nsz'})(function)
-
-
 @cache
 def _sources_digest(folder: Path) -> str:
-    files = sorted(folder.glob('*.py'))
+    files = sorted({*folder.glob('*.py'), *Path(__file__).parent.glob('*.py')})
     return hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()

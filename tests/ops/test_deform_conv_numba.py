@@ -37,7 +37,7 @@ NAN, INF = float('nan'), float('inf')
 
 
 def way_of(case: Case, dtype: torch.dtype = torch.float32) -> str:
-    from mmseg_medical.ops.deform_conv.cpu.simd import lanes_of
+    from mmseg_medical.ops.simd import lanes_of
 
     return numba_backend._kind(
         case.channels, case.out_channels, case.groups, case.deform_groups, lanes_of(dtype.itemsize)

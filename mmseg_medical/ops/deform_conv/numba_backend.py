@@ -120,7 +120,7 @@ class _Call:
         from mmseg_medical.ops.deform_conv.cpu.fields import fields_size
         from mmseg_medical.ops.deform_conv.cpu.points import Sizes, points_size
         from mmseg_medical.ops.deform_conv.cpu.product import ROWS
-        from mmseg_medical.ops.deform_conv.cpu.simd import lanes_of
+        from mmseg_medical.ops.simd import lanes_of
 
         self.scratch = scratch
         self.input_dtype = input.dtype

@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import (
     ArrayLike,
@@ -148,20 +147,24 @@ def _measure(
 def _host_labels(
     pred: ArrayLike, target: ArrayLike, num_classes: int, ignore_index: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both maps as the kernels take them: on the host, in array order, of the smallest type, ignored pixels 0."""
-    maps = [as_labels(pred, 'pred').cpu(), as_labels(target, 'target').cpu()]
+    """Both maps as the kernels take them: on the host, in array order, of the smallest type, ignored pixels 0.
+
+    NumPy does it all: the idle threads of torch's operators would keep a core busy while the kernels want it.
+    """
+    maps = [as_labels(labels, name).cpu().numpy() for labels, name in ((pred, 'pred'), (target, 'target'))]
     # Without labels out of range, none can be the ignored one, unless that is a class itself.
     if ignore_index is not None and (0 <= ignore_index < num_classes or _outside(maps[1], num_classes)):
-        ignored = maps[1] == ignore_index
-        maps = [labels.masked_fill(ignored, 0) for labels in maps]
+        kept = maps[1] != ignore_index
+        maps = [labels * kept for labels in maps]
     for labels, name in zip(maps, ('pred', 'target'), strict=True):
         if _outside(labels, num_classes):
-            check_range(labels, num_classes, name, ignore_index)
-    small = torch.uint8 if num_classes <= 256 else torch.int32
-    pred, target = (labels.to(small).contiguous().numpy() for labels in maps)
-    return pred, target
+            check_range(as_labels(labels, name), num_classes, name, ignore_index)
+    small = np.uint8 if num_classes <= 256 else np.int32
+    first, second = (np.ascontiguousarray(labels, small) for labels in maps)
+    return first, second
 
 
-def _outside(labels: Tensor, num_classes: int) -> bool:
-    low, high = labels.aminmax() if labels.numel() else (0, 0)
-    return bool(low < 0 or high >= num_classes)
+def _outside(labels: np.ndarray, num_classes: int) -> bool:
+    if not labels.size:
+        return False
+    return bool(labels.max() >= num_classes or (labels.dtype.kind == 'i' and labels.min() < 0))

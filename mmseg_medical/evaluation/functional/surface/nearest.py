@@ -68,9 +68,9 @@ def _leaf_edges(spacing: tuple[float, ...], rank: int) -> np.ndarray:
 
 
 def _plant(sites: np.ndarray, edges: np.ndarray) -> Tree:
-    from mmseg_medical.evaluation.functional.surface.kernels.tree import Tree, bound, sort_sites
+    from mmseg_medical.evaluation.functional.surface.kernels.tree import PADDING, Tree, bound, sort_sites
 
-    points, order = np.empty(sites.shape), np.empty(sites.shape[1], np.int64)
+    points, order = np.full((3, sites.shape[1] + PADDING), np.inf), np.empty(sites.shape[1], np.int64)
     leaves, branches = sort_sites(sites, edges, points, order)
     leaf_boxes, branch_boxes = np.empty((6, len(leaves) - 1)), np.empty((6, len(branches) - 1))
     bound(points, points, leaves, leaf_boxes)

@@ -15,8 +15,8 @@ from mmseg_medical.ops.deform_conv.cpu.one_point import sample, sample_and_dot, 
 from mmseg_medical.ops.deform_conv.cpu.phases import finish, take, wait
 from mmseg_medical.ops.deform_conv.cpu.points import carve_points, differentiate_tile, locate_tile, spot_of, tile_of
 from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
-from mmseg_medical.ops.deform_conv.cpu.simd import fetch_add, lanes, load, pointer, shift, store
 from mmseg_medical.ops.deform_conv.cpu.tiles import read_tile, write_tile
+from mmseg_medical.ops.simd import fetch_add, lanes, load, pointer, shift, store
 
 
 @kernel

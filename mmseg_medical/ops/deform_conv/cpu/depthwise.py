@@ -8,7 +8,8 @@ from mmseg_medical.ops.compile import inlined, kernel
 from mmseg_medical.ops.deform_conv.cpu.fields import fields_of, planes_of
 from mmseg_medical.ops.deform_conv.cpu.one_point import sample, sample_and_dot, spread
 from mmseg_medical.ops.deform_conv.cpu.points import carve_points, differentiate_tile, locate_tile, spot_of, tile_of
-from mmseg_medical.ops.deform_conv.cpu.simd import (
+from mmseg_medical.ops.deform_conv.cpu.tiles import read_tile, write_tile
+from mmseg_medical.ops.simd import (
     fetch_add,
     fma,
     lanes,
@@ -19,7 +20,6 @@ from mmseg_medical.ops.deform_conv.cpu.simd import (
     store,
     store_first,
 )
-from mmseg_medical.ops.deform_conv.cpu.tiles import read_tile, write_tile
 
 
 @kernel

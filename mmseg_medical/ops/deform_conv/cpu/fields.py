@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mmseg_medical.ops.compile import inlined
 from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
-from mmseg_medical.ops.deform_conv.cpu.simd import lanes, load, pointer, shift, sigmoid, splat, store
+from mmseg_medical.ops.simd import lanes, load, pointer, shift, sigmoid, splat, store
 
 # Kinds of a source.
 PLANES, CHANNELS_LAST, BRANCH = 0, 1, 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmseg_medical.ops.compile import inlined
 from mmseg_medical.ops.deform_conv.cpu.points import CORNERS, blend
-from mmseg_medical.ops.deform_conv.cpu.simd import (
+from mmseg_medical.ops.simd import (
     fma,
     lanes,
     load,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmseg_medical.ops.compile import kernel
-from mmseg_medical.ops.deform_conv.cpu.simd import fetch_add, lanes, pointer, shift
+from mmseg_medical.ops.simd import fetch_add, lanes, pointer, shift
 
 
 @kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmseg_medical.ops.compile import inlined
-from mmseg_medical.ops.deform_conv.cpu.simd import doze, fetch_add, load_shared, pause, shift
+from mmseg_medical.ops.simd import doze, fetch_add, load_shared, pause, shift
 
 # The first counter numbers the threads.
 _BEFORE = 1

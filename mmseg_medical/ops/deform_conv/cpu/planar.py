@@ -23,7 +23,8 @@ from mmseg_medical.ops.deform_conv.cpu.points import (
     tile_of,
 )
 from mmseg_medical.ops.deform_conv.cpu.product import ROWS, multiply
-from mmseg_medical.ops.deform_conv.cpu.simd import (
+from mmseg_medical.ops.deform_conv.cpu.tiles import write_planes
+from mmseg_medical.ops.simd import (
     fetch_add,
     fma,
     gather_pair,
@@ -38,7 +39,6 @@ from mmseg_medical.ops.deform_conv.cpu.simd import (
     store_first,
     total,
 )
-from mmseg_medical.ops.deform_conv.cpu.tiles import write_planes
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mmseg_medical.ops.compile import inlined
-from mmseg_medical.ops.deform_conv.cpu.simd import (
+from mmseg_medical.ops.simd import (
     as_int32,
     floor,
     fma,

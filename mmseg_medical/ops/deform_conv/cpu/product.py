@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmseg_medical.ops.compile import inlined
-from mmseg_medical.ops.deform_conv.cpu.simd import VECTOR_REGISTERS, lanes, multiply_block, shift
+from mmseg_medical.ops.simd import VECTOR_REGISTERS, lanes, multiply_block, shift
 
 # Registers hold ROWS x 2 sums, 2 vectors of b and a number of a.
 ROWS = 12 if VECTOR_REGISTERS == 32 else 6
@@ -20,7 +20,7 @@ def multiply(
 ) -> None:  # fmt: skip
     """``c[i, j] (+)= sum_k a[i, k] b[k, j]``; rows are rounded up to a multiple of ROWS, so ``a`` and ``c`` need room.
 
-    Strides as in :func:`~mmseg_medical.ops.deform_conv.cpu.simd.multiply_block`.
+    Strides as in :func:`~mmseg_medical.ops.simd.multiply_block`.
     """
     wide = vectors - vectors % 2
     for j in range(0, wide, 2):

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmseg_medical.ops.compile import inlined, inlined_ordered, kernel
+from mmseg_medical.ops.compile import inlined, kernel
+from mmseg_medical.ops.simd import lanes, lanes_of, load, pointer, select, smallest, splat
 
+#: numbers that a vector may reach behind the last site
+PADDING = lanes_of(8)
 #: leaves along each axis of a branch; its cube is what a branch holds at most
 BRANCH = 8
 
@@ -20,7 +23,7 @@ class Tree(NamedTuple):
     """Sites in two levels of boxes.
 
     Attributes:
-        sites: shape (3, P), float64, indices (whole numbers), leaf after leaf.
+        sites: shape (3, P + PADDING), float64, indices (whole numbers), leaf after leaf; infinite behind them.
         order: shape (P,), int64, place of each in the list the tree was made from.
         leaves: shape (L + 1,), int64, first site of each leaf.
         leaf_boxes: shape (6, L), float64, smallest and largest index along each axis.
@@ -43,7 +46,7 @@ def sort_sites(sites: Any, edges: Any, sorted_sites: Any, order: Any) -> Any:
     Args:
         sites: shape (3, P), int32, P > 0.
         edges: shape (3,), int64, edge of a leaf along each axis, in voxels.
-        sorted_sites: shape (3, P), float64, receives the sites.
+        sorted_sites: shape (3, P or more), float64, receives the sites.
         order: shape (P,), int64, receives their places in ``sites``.
 
     Returns:
@@ -134,28 +137,28 @@ def _farthest_of_boxes(boxes: Any, m: int, query: Any, scale: Any) -> float:
 
 
 @inlined
-def _from_point_to_box(boxes: Any, m: int, x: float, y: float, z: float, scale: Any) -> float:
-    dx = max(max(boxes[0, m] - x, x - boxes[3, m]), 0.0)
-    dy = max(max(boxes[1, m] - y, y - boxes[4, m]), 0.0)
-    dz = max(max(boxes[2, m] - z, z - boxes[5, m]), 0.0)
+def _from_point_to_box(boxes: Any, m: int, point: Any, scale: Any) -> float:
+    dx = max(max(boxes[0, m] - point[0], point[0] - boxes[3, m]), 0.0)
+    dy = max(max(boxes[1, m] - point[1], point[1] - boxes[4, m]), 0.0)
+    dz = max(max(boxes[2, m] - point[2], point[2] - boxes[5, m]), 0.0)
     return scale[0] * dx * dx + scale[1] * dy * dy + scale[2] * dz * dz
 
 
-@inlined_ordered
-def _nearest_of_sites(xs: Any, ys: Any, zs: Any, x: float, y: float, z: float, scale: Any, best: float) -> float:
-    sx, sy, sz = scale[0], scale[1], scale[2]
-    for p in range(xs.shape[0]):
-        dx, dy, dz = xs[p] - x, ys[p] - y, zs[p] - z
-        best = min(best, sx * dx * dx + sy * dy * dy + sz * dz * dz)
-    return best
-
-
 @inlined
-def _nearest_in_leaf(tree: Any, m: int, x: float, y: float, z: float, scale: Any, best: float) -> float:
-    # Views, whose indices start at 0: only then is the loop over them vectorised.
-    start, end = tree.leaves[m], tree.leaves[m + 1]
-    xs, ys, zs = tree.sites[0, start:end], tree.sites[1, start:end], tree.sites[2, start:end]
-    return _nearest_of_sites(xs, ys, zs, x, y, z, scale, best)
+def _nearest_in_leaf(tree: Any, m: int, point: Any, scale: Any, best: float) -> float:
+    """The smaller of ``best`` and the square of the distance to the nearest site of a leaf, or to one behind it.
+
+    The last vector may reach into the next leaf: its sites are as good. Behind the last leaf they are infinite.
+    """
+    xs, ys, zs = pointer(tree.sites[0]), pointer(tree.sites[1]), pointer(tree.sites[2])
+    x, y, z = splat(point[0], xs), splat(point[1], xs), splat(point[2], xs)
+    sx, sy, sz = splat(scale[0], xs), splat(scale[1], xs), splat(scale[2], xs)
+    lowest = splat(best, xs)
+    for p in range(tree.leaves[m], tree.leaves[m + 1], lanes(xs)):
+        dx, dy, dz = load(xs, p) - x, load(ys, p) - y, load(zs, p) - z
+        squared = sx * dx * dx + sy * dy * dy + sz * dz * dz
+        lowest = select(squared < lowest, squared, lowest)
+    return smallest(lowest)
 
 
 @inlined
@@ -217,14 +220,14 @@ def nearest(queries: Any, tree: Any, scale: Any, begin: int, stop: int, distance
         number = _candidates(tree, query, scale, branch_gaps, chosen, gaps)
         winner = 0
         for p in range(queries.leaves[leaf], queries.leaves[leaf + 1]):
-            x, y, z = queries.sites[0, p], queries.sites[1, p], queries.sites[2, p]
+            point = queries.sites[0, p], queries.sites[1, p], queries.sites[2, p]
             # The leaf that held the last point's nearest site is likely to hold a near one of the next point.
-            best = _nearest_in_leaf(tree, chosen[winner], x, y, z, scale, np.inf)
+            best = _nearest_in_leaf(tree, chosen[winner], point, scale, np.inf)
             for c in range(number):
                 if gaps[c] >= best:
                     break
-                if c != winner and _from_point_to_box(tree.leaf_boxes, chosen[c], x, y, z, scale) < best:
-                    found = _nearest_in_leaf(tree, chosen[c], x, y, z, scale, best)
+                if c != winner and _from_point_to_box(tree.leaf_boxes, chosen[c], point, scale) < best:
+                    found = _nearest_in_leaf(tree, chosen[c], point, scale, best)
                     if found < best:
                         best = found
                         winner = c

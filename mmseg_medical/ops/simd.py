@@ -376,6 +376,20 @@ def total(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
+def smallest(typingctx: Any, value: Any) -> Any:
+    """Minimum of the lanes, none of which may be NaN."""
+
+    def generate(context: Any, builder: ir.IRBuilder, sig: Any, args: tuple) -> ir.Value:
+        element = value.llvm.element
+        name = f'llvm.vector.reduce.fmin.{_suffix(value)}'
+        function_type = ir.FunctionType(element, [value.llvm])
+        function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
+        return builder.call(function, [args[0]], fastmath=('nnan', 'nsz'))
+
+    return value.element(value), generate
+
+
+@intrinsic
 def fetch_add(typingctx: Any, memory: Any, amount: Any) -> Any:
     """Add to ``memory[0]`` (int64) atomically and return what it was before: hands out tasks to threads."""
 
