@@ -1,22 +1,16 @@
 """Cost and exactness of MedicalSegMetric on one native IDRiD image, beside mmseg's IoUMetric and scikit-learn.
 
-    python benchmarks/metrics.py [--out benchmarks/results/metrics.json]
-
 One thread, synthetic prediction of five classes at 2848 x 4288; a class beyond 2^24 pixels shows who counts exactly.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import sklearn
 import torch
-from machine import describe_machine
 from mmseg.evaluation import IoUMetric
 from sklearn.metrics import average_precision_score
 
@@ -59,15 +53,11 @@ def best_of(function: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
-def main() -> None:
-    """Measure and print; write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path)
-    parser.add_argument('--size', type=int, nargs=2, default=(2848, 4288), metavar=('H', 'W'))
-    parser.add_argument('--repeats', type=int, default=3)
-    arguments = parser.parse_args()
+def run(repeats: int, size: tuple[int, int] = (2848, 4288)) -> dict:
+    """All measurements, on one thread."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    sample = prediction(tuple(arguments.size))
+    sample = prediction(size)
     results: dict[str, object] = {'pixels': sample['gt_sem_seg']['data'].numel()}
 
     def ours(aupr: bool) -> MedicalSegMetric:
@@ -79,9 +69,9 @@ def main() -> None:
     theirs = IoUMetric(iou_metrics=['mIoU', 'mDice', 'mFscore'])
     theirs.dataset_meta = {'classes': CLASSES}
     results['cpu_seconds'] = {
-        'MedicalSegMetric, counts only': best_of(lambda: ours(False), arguments.repeats),
-        'MedicalSegMetric, counts and AUPR of 4 lesions': best_of(lambda: ours(True), arguments.repeats),
-        'mmseg IoUMetric, counts only': best_of(lambda: theirs.process(None, [sample]), arguments.repeats),
+        'MedicalSegMetric, counts only': best_of(lambda: ours(False), repeats),
+        'MedicalSegMetric, counts and AUPR of 4 lesions': best_of(lambda: ours(True), repeats),
+        'mmseg IoUMetric, counts only': best_of(lambda: theirs.process(None, [sample]), repeats),
     }
     results['megabytes of the curves of 4 lesions, for any number of images'] = round(4 * 16 * NUM_BINS / 1e6, 1)
     scores = ours(True).evaluate(1)
@@ -107,13 +97,6 @@ def main() -> None:
         'MedicalSegMetric': int(confusion_matrix(ones, ones, 2)[0, 0]),
         'mmseg IoUMetric': int(counted),
     }
-    results['machine'] = {**describe_machine(), 'threads': 1, 'scikit-learn': sklearn.__version__}
-    text = json.dumps(results, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + '\n')
-
-
-if __name__ == '__main__':
-    main()
+    results['threads'], results['scikit-learn'] = 1, sklearn.__version__
+    torch.set_num_threads(threads)
+    return results

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from mmengine.runner import Runner
     from torch import nn
 
-# keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
 # metrics that write files where `output_dir` says
 _WRITING_METRICS = ('MedicalSegMetric', 'CaseSegMetric', 'SliceSegMetric')
 
+# keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
 _EXTRA_KEYS = {
     *('activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
     *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),

@@ -12,7 +12,7 @@ PACKAGE = ROOT / 'mmseg_medical'
 
 # A part may import from its own level and from lower ones. What a level holds may not know what stands above it.
 LEVELS = [
-    {'', 'errors', 'files', 'ops', 'geometry'},
+    {'', 'errors', 'files', 'optional', 'ops', 'geometry'},
     {'registry'},
     {'datasets', 'models', 'evaluation'},
     {'inference', 'engine', 'visualization'},
@@ -47,6 +47,7 @@ OPTIONAL |= {
     'onnxscript',
     'sklearn',
     'monai',
+    'surface_distance',
 }
 
 

@@ -17,24 +17,26 @@ from mmseg_medical.evaluation.arguments import add_evaluation_arguments
 
 
 def main(arguments: argparse.Namespace) -> None:
+    from mmseg_medical.evaluation.arguments import options_from
+    from mmseg_medical.evaluation.folder_evaluation import evaluate_folders
+    from mmseg_medical.evaluation.table_files import write_table
+    from mmseg_medical.evaluation.table_text import table_text
     from mmseg_medical.visualization.evaluation_report import write_evaluation_report
 
-    from mmseg_medical.evaluation.arguments import options_from
-    from mmseg_medical.evaluation.folder_evaluation import evaluate_folders, write_table
-    from mmseg_medical.evaluation.table_text import table_text
-
     options = options_from(arguments)
-    out = Path(arguments.out or Path(arguments.pred).absolute().with_name(f'{Path(arguments.pred).name}_evaluation'))
+    pred = Path(arguments.pred).absolute()
+    out = Path(arguments.out or pred.with_name(f'{pred.name}_evaluation'))
     table, failures = evaluate_folders(arguments.pred, arguments.target, options)
+    failed = {failure.case_id: failure.error for failure in failures}
     facts = {'pred': str(arguments.pred), 'target': str(arguments.target)}
-    files = write_table(table, out, failures, facts)
-    files += write_evaluation_report(table, out, failures, facts)
+    files = write_table(table, out, failed, facts)
+    files += write_evaluation_report(table, out, failed, facts)
     print(table_text(table))
-    print('Written: ' + ', '.join(str(file) for file in files))
-    if failures:
-        for failure in failures:
-            print(f'{failure.case_id}: {failure.error}', file=sys.stderr)
-        print(f'{len(failures)} of {len(failures) + len(table.case_ids)} cases failed', file=sys.stderr)
+    print(f'Written to {out}: {", ".join(str(file.relative_to(out)) for file in files)}')
+    if failed:
+        for case_id, error in failed.items():
+            print(f'{case_id}: {error}', file=sys.stderr)
+        print(f'{len(failed)} of {len(failed) + len(table.case_ids)} cases could not be evaluated', file=sys.stderr)
         sys.exit(1)
 
 

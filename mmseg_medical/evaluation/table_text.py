@@ -8,7 +8,7 @@ import math
 from mmseg_medical.evaluation.table import CaseTable
 
 # Columns of the console; files and the report have all.
-_SHOWN = ('dice', 'iou', 'hd', 'hd95', 'assd', 'masd')
+_SHOWN = ('dice', 'iou', 'hd95', 'assd')
 
 
 def table_text(table: CaseTable, width: int = 150) -> str:
@@ -29,15 +29,15 @@ def table_text(table: CaseTable, width: int = 150) -> str:
     text.add_column('class', no_wrap=True)
     for metric in shown:
         unit = table.unit_of(metric)
-        text.add_column(f'{metric} {unit}'.strip(), justify='right')
+        text.add_column(f'{metric} {unit}'.strip(), justify='right', no_wrap=True)
     for count in ('valid', 'missed', 'false alarm', 'empty'):
-        text.add_column(count, justify='right')
+        text.add_column(count, justify='right', no_wrap=True)
     for name in table.classes:
         scores = summary[name]
         counts = scores[table.metrics[0]]
         text.add_row(
             name,
-            *(interval_text(scores[metric]) for metric in shown),
+            *(interval_text(scores[metric]).replace(' [', '\n[') for metric in shown),
             *(str(counts[key]) for key in ('n_valid', 'n_missed', 'n_false_alarm', 'n_empty')),
         )
     buffer = io.StringIO()
@@ -46,7 +46,7 @@ def table_text(table: CaseTable, width: int = 150) -> str:
 
 
 def interval_text(described: dict[str, float | int]) -> str:
-    """``0.871 [0.862, 0.879]``; ``-`` where nothing is defined, no interval where there is none."""
+    """``0.8712 [0.8621, 0.8794]``; ``-`` where nothing is defined, no interval where there is none."""
     mean, low, high = (described[key] for key in ('mean', 'ci_low', 'ci_high'))
     if math.isnan(mean):
         return '-'

@@ -61,7 +61,9 @@ def read_volume(path: str | Path) -> Volume:
     path = Path(path)
     suffix = file_suffix(path)
     if suffix is None:
-        raise file_error(path, expected=f'a file ending in {", ".join(SUFFIXES)}', found=_what(path), remedy=_remedy(path))
+        raise file_error(
+            path, expected=f'a file ending in {", ".join(SUFFIXES)}', found=_what(path), remedy=_remedy(path)
+        )
     if path.stat().st_size == 0:
         raise file_error(path, expected='an image', found='a file of zero bytes', remedy='Copy or download it again.')
     return _READERS[suffix](path)

@@ -62,4 +62,6 @@ def _check_overlap(
     corners = np.array([(*corner, 1) for corner in itertools.product(*((0, n - 1) for n in wanted))])
     places = (corners @ matrix.T)[:, :3]
     if (places.max(axis=0) < -0.5).any() or (places.min(axis=0) >= np.array(size) - 0.5).any():
-        raise ValueError(f'{volume.name} and {reference.name} lie nowhere in the same place, there is nothing to resample')
+        raise ValueError(
+            f'{volume.name} and {reference.name} lie nowhere in the same place, there is nothing to resample'
+        )

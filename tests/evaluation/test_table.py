@@ -109,9 +109,10 @@ def test_rows():
 def test_text():
     text = table_text(table())
     assert '3 cases. Mean over the defined cases [95 % bootstrap interval].' in text
-    row = next(line for line in text.splitlines() if line.strip().startswith('a '))
-    assert '0.5556 [' in row
-    assert row.split()[-4:] == ['2', '1', '0', '0']
+    lines = text.splitlines()
+    number = next(n for n, line in enumerate(lines) if line.strip().startswith('a '))
+    assert lines[number].split() == ['a', '0.5', '0.5556', '7.657', '6.157', '0.5278', '2', '1', '0', '0']
+    assert lines[number + 1].count('[') == 5
     assert 'hd95 mm' in text
     assert interval_text({'mean': math.nan, 'ci_low': math.nan, 'ci_high': math.nan}) == '-'
     assert interval_text({'mean': 0.5, 'ci_low': math.nan, 'ci_high': math.nan}) == '0.5'

@@ -186,8 +186,9 @@ def test_in_the_workers_of_a_data_loader():
 
 def test_from_a_thread_that_outlives_the_main_one():
     """Python refuses new work for its pools once the main thread has ended."""
+    work('planar', 1)  # compiles the kernels, which the child has no time for
     script = """
-        import sys, threading, time
+        import sys, threading
         sys.path.insert(0, 'tests/ops')
         import torch
         from deform_conv_cases import Case, make_arguments, run

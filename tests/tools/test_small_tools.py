@@ -81,15 +81,10 @@ def test_browse_dataset(config, split, tmp_path):
     assert cv2.imread(str(files[0])).shape[1] > 2 * 96
 
 
-def test_browse_dataset_has_a_default_folder(config, tmp_path):
-    run('browse_dataset.py', config, '--number', 1, '--cfg-options', f'work_dir={tmp_path}')
+def test_browse_multi_label_into_the_default_folder(config, tmp_path):
+    options = ['--cfg-options', f'work_dir={tmp_path}', 'train_dataloader.dataset.target=multilabel']
+    run('browse_dataset.py', config, '--number', 1, *options)
     assert len(list((tmp_path / 'browse').iterdir())) == 1
-
-
-def test_browse_multi_label(config, tmp_path):
-    options = ['--cfg-options', 'train_dataloader.dataset.target=multilabel']
-    run('browse_dataset.py', config, '--output-dir', tmp_path, '--number', 1, *options)
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

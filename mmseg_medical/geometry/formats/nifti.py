@@ -36,9 +36,12 @@ def read(path: Path) -> Volume:
                 if dtype.names or dtype.kind not in 'iufc':
                     raise file_error(path, expected='one number a voxel', found=f'data type {dtype}')
                 offset = int(header['vox_offset'])
-                check_claim(path, shape, dtype.itemsize, path.stat().st_size - (0 if compressed else offset), compressed)
+                check_claim(
+                    path, shape, dtype.itemsize, path.stat().st_size - (0 if compressed else offset), compressed
+                )
                 _skip(file, offset, path)
                 flat = _read_values(file, math.prod(shape), dtype, path)
+                file.read(1)  # at the end of the gzip stream its checksum is compared
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise file_error(
                     path, expected='a complete gzip file', found=f'a damaged one ({error})', remedy=COPY_AGAIN
@@ -75,17 +78,23 @@ def write(volume: Volume, path: Path) -> None:
 def _read_header(file: IO[bytes], path: Path) -> Any:
     nibabel = import_optional('nibabel', 'volumes')
     start = file.read(4)
-    kind = next((size for size in _HEADERS for order in ('<i4', '>i4') if start == np.array(size, order).tobytes()), None)
+    kind = next(
+        (size for size in _HEADERS for order in ('<i4', '>i4') if start == np.array(size, order).tobytes()), None
+    )
     block = start + file.read((kind or 348) - 4)
     if kind is None or len(block) < kind:
-        raise file_error(path, expected='a NIfTI header', found=f'{len(block)} bytes of something else', remedy=COPY_AGAIN)
+        raise file_error(
+            path, expected='a NIfTI header', found=f'{len(block)} bytes of something else', remedy=COPY_AGAIN
+        )
     # Only the header itself: an extension is not needed, and may claim any length. What nibabel would mend silently
     # (spacing 0 becomes 1) is an error further down.
     try:
         header = getattr(nibabel, _HEADERS[kind])(block, check=False)
         header.get_data_dtype()
-    except (nibabel.spatialimages.HeaderDataError, ValueError) as error:
-        raise file_error(path, expected='a NIfTI header', found=f'a damaged one ({error})', remedy=COPY_AGAIN) from error
+    except (nibabel.spatialimages.HeaderDataError, KeyError) as error:
+        raise file_error(
+            path, expected='a NIfTI header', found=f'a damaged one ({error})', remedy=COPY_AGAIN
+        ) from error
     if bytes(header['magic'])[:2] == b'ni':
         raise file_error(path, expected='header and voxels in one file', found='the header of a .hdr/.img pair')
     return header

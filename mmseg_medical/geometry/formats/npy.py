@@ -20,7 +20,9 @@ def read(path: Path) -> Volume:
             read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
             shape, _, dtype = read_header(file)
         except (ValueError, EOFError) as error:
-            raise file_error(path, expected='a npy file', found=f'a damaged one ({error})', remedy=COPY_AGAIN) from error
+            raise file_error(
+                path, expected='a npy file', found=f'a damaged one ({error})', remedy=COPY_AGAIN
+            ) from error
         if dtype.hasobject or dtype.names or dtype.kind not in 'biufc':
             raise file_error(path, expected='an array of numbers', found=f'dtype {dtype}')
         check_claim(path, shape, dtype.itemsize, path.stat().st_size - file.tell(), compressed=False)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import rankdata
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike
 from mmseg_medical.evaluation.functional.statistics.methods import checked_methods
@@ -49,8 +48,10 @@ def rank_table(values: Mapping[str, ArrayLike], higher_is_better: bool = True) -
     """
     methods, scores = checked_methods(values)
     defined = ~np.isnan(scores).any(axis=0)
-    ranks = np.full(scores.shape, np.nan)
-    ranks[:, defined] = rankdata(-scores[:, defined] if higher_is_better else scores[:, defined], axis=0)
+    better = scores > scores[:, None] if higher_is_better else scores < scores[:, None]
+    # a method equals itself, so that one without equals has the rank 1 + better
+    ranks = better.sum(axis=1) + ((scores == scores[:, None]).sum(axis=1) + 1) / 2
+    ranks[:, ~defined] = np.nan
     wins = (ranks == 1).sum(axis=1)
     num_cases = int(defined.sum())
     return RankTable(
