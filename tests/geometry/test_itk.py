@@ -210,16 +210,14 @@ def test_claims_beyond_what_a_compressed_file_can_hold(tmp_path, name):
 @pytest.mark.parametrize('name', NAMES)
 def test_something_else(tmp_path, name):
     (tmp_path / name).write_bytes(b'GIF89a' + bytes(500))
-    with pytest.raises(ValueError, match=f'{name}: expected a complete image file, found one that ITK refuses'):
+    with pytest.raises(ValueError, match=f'{name}: expected an image header, found bytes of something else'):
         read_volume(tmp_path / name)
 
 
 def test_numbers_that_no_image_has(tmp_path):
     header = b'NRRD0004\ntype: {}\ndimension: 4\nsizes: 2 3 5 7\nkinds: complex domain domain domain\nendian: little\n'
     (tmp_path / 'a.nrrd').write_bytes(header.replace(b'{}', b'float') + b'encoding: raw\n\n' + bytes(840))
-    with pytest.raises(
-        ValueError, match=r'a\.nrrd: expected one or several numbers a voxel, found complex of 32-bit float'
-    ):
+    with pytest.raises(ValueError, match=r'a\.nrrd: expected one or several real numbers a voxel, found complex64'):
         read_volume(tmp_path / 'a.nrrd')
 
 

@@ -56,7 +56,7 @@ def test_floats_of_more_than_a_piece(tmp_path):
 
 
 def test_the_first_wrong_value_is_named(tmp_path):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match='whole numbers') as caught:
         labels_of(tmp_path, np.array([[0, 1, 0.25], [np.nan, 1, 2]]))
     assert str(caught.value) == (
         f'{tmp_path / "a.npy"}: expected whole numbers as labels, found 0.25 in a float64 array. Threshold or round it '

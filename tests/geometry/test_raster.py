@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
+import SimpleITK
 import tifffile
 from PIL import Image
 
@@ -54,21 +55,25 @@ def test_pages_are_the_last_axis(tmp_path, dtype):
     read = read_volume(tmp_path / 'a.tif')
     assert (read.rank, read.size) == (3, (5, 7, 3))
     np.testing.assert_array_equal(read.array, values)
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / 'a.tif'), values.transpose(2, 0, 1))
+    other = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / 'a.tif')))
+    np.testing.assert_array_equal(other, values.transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize('compression', [None, 'zlib', 'lzw'])
+@pytest.mark.parametrize('compression', [None, 'zlib'])
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16', '>u2', 'float32'])
 def test_tiff_of_others(tmp_path, compression, dtype):
     values = array((4, 5, 7), dtype)
     order = '>' if dtype.startswith('>') else '<'
-    try:
-        tifffile.imwrite(tmp_path / 'a.tif', values, compression=compression, photometric='minisblack', byteorder=order)
-    except ValueError:
-        pytest.skip('this compression needs imagecodecs')
+    tifffile.imwrite(tmp_path / 'a.tif', values, compression=compression, photometric='minisblack', byteorder=order)
     read = read_volume(tmp_path / 'a.tif')
     assert read.array.dtype.isnative
     np.testing.assert_array_equal(read.array, values.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize('compression', ['tiff_lzw', 'packbits'])
+def test_other_compressions(tmp_path, compression):
+    Image.fromarray(array()).save(tmp_path / 'a.tif', compression=compression)
+    np.testing.assert_array_equal(read_volume(tmp_path / 'a.tif').array, array())
 
 
 @pytest.mark.parametrize('name', ['a.png', 'a.tif'])
@@ -123,7 +128,7 @@ def test_no_conversion_of_eight_bits(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['a.png', 'a.tif', 'a.bmp'])
-@pytest.mark.parametrize('keep', [1, 20, 60, -20])
+@pytest.mark.parametrize('keep', [1, 20, 60, -40])
 def test_truncated(tmp_path, name, keep):
     Image.fromarray(array((50, 70), top=256)).save(tmp_path / name)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:keep])

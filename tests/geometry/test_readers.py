@@ -52,7 +52,7 @@ def test_other_files(tmp_path, name, found):
 
 
 def test_folder(tmp_path):
-    with pytest.raises(ValueError, match='expected a file ending in .* found a folder'):
+    with pytest.raises(ValueError, match=r'expected a file ending in .* found a folder'):
         read_volume(tmp_path)
 
 

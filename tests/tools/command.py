@@ -11,8 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run(tool: str, *arguments: object, fails: bool = False, **environment: str) -> subprocess.CompletedProcess:
-    """Call ``tools/<tool>``; it has to succeed, or to fail with code 2."""
+def run(
+    tool: str, *arguments: object, fails: bool = False, code: int = 0, **environment: str
+) -> subprocess.CompletedProcess:
+    """Call ``tools/<tool>``; it has to succeed or to end with another code, or to fail with code 2."""
     path = ROOT / 'tools' / tool
     command = [sys.executable, str(path)] if tool.endswith('.py') else [str(path)]
     variables = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment}
@@ -23,7 +25,7 @@ def run(tool: str, *arguments: object, fails: bool = False, **environment: str) 
         assert done.returncode == 2, done.stderr[-3000:]
         assert 'Traceback' not in done.stderr
     else:
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        assert done.returncode == code, done.stdout[-2000:] + done.stderr[-4000:]
     return done
 
 

@@ -40,7 +40,8 @@ def expected_calibration_error(
         np.ndarray: float64, in 0..1, shape (C,) for masks, shape () for a label map; NaN if no pixel is left.
 
     Raises:
-        ValueError: as :func:`~mmseg_medical.evaluation.functional.brier.brier_score`; or ``num_bins`` is below 1, ``norm`` is unknown.
+        ValueError: shapes do not match, probabilities are NaN or outside 0..1 or do not sum to 1, targets are no
+            labels of a class, ``num_bins`` is below 1, ``norm`` is unknown.
     """
     scores, targets = checked_targets(probabilities, target, ignore_index)
     masks = scores.ndim == targets.ndim

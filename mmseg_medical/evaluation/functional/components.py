@@ -100,13 +100,38 @@ def connected_components(mask: ArrayLike, connectivity: Connectivity = 'full') -
     inside = as_mask(mask, 'mask')
     box = bounding_box(inside)
     label = _label_with_cc3d if inside.ndim in (2, 3) and _has_cc3d() else _label_with_scipy
-    cropped = _in_order(label(np.ascontiguousarray(inside[box]), connectivity))
-    labels = np.zeros(inside.shape, np.int32)
-    labels[box] = cropped
-    sizes = np.bincount(cropped[cropped > 0])[1:]
-    start = np.array([s.start for s in box])
-    boxes = [[(s.start, s.stop) for s in found] for found in ndimage.find_objects(cropped)]
-    return Components(labels, sizes, np.array(boxes, np.int64).reshape(-1, inside.ndim, 2) + start[:, None])
+    return _placed(_in_order(label(np.ascontiguousarray(inside[box]), connectivity)), box, inside.shape)
+
+
+def numbered(instances: ArrayLike, name: str = 'instances') -> tuple[Components, np.ndarray]:
+    """Number the instances of a map without gaps, by their ids.
+
+    Args:
+        instances (np.ndarray | Tensor): shape (*S), one axis or more, integers; 0 is background, every other number an
+            instance, connected or not.
+        name (str): what messages call it.
+
+    Returns:
+        tuple[Components, np.ndarray]: the instances; shape (N,), int64, their ids, ascending.
+
+    Raises:
+        TypeError: the map is complex.
+        ValueError: the map has no axis, or a number is negative or no integer.
+
+    Example:
+        >>> numbered(np.array([7, 0, 3, 7]))[0].labels
+        array([2, 0, 1, 2], dtype=int32)
+    """
+    ids = as_labels(instances, name).cpu().numpy()
+    _check_axes(ids, name)
+    if ids.size and ids.min() < 0:
+        raise ValueError(f'{name} must hold ids of instances, 0 or more, got {ids.min()}')
+    box = bounding_box(ids > 0)
+    cropped = ids[box].astype(np.int64)
+    filled = cropped > 0
+    found, numbers = np.unique(cropped[filled], return_inverse=True)
+    cropped[filled] = numbers + 1
+    return _placed(cropped.astype(np.int32), box, ids.shape), found
 
 
 def remove_small(
@@ -180,8 +205,7 @@ def as_mask(array: ArrayLike, name: str) -> np.ndarray:
         ValueError: it has no axis or other values.
     """
     labels = as_labels(array, name)
-    if labels.ndim == 0:
-        raise ValueError(f'{name} must have one axis or more, got a single number')
+    _check_axes(labels, name)
     if labels.numel():
         low, high = (int(v) for v in labels.aminmax())
         if low < 0 or high > 1:
@@ -214,6 +238,21 @@ def box_of_all(components: Components) -> tuple[slice, ...]:
         return (slice(0, 0),) * components.labels.ndim
     starts, stops = components.boxes[..., 0].min(axis=0), components.boxes[..., 1].max(axis=0)
     return tuple(slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True))
+
+
+def _check_axes(array: ArrayLike, name: str) -> None:
+    if array.ndim == 0:
+        raise ValueError(f'{name} must have one axis or more, got a single number')
+
+
+def _placed(cropped: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> Components:
+    """Put numbered parts of a box into the grid and measure them."""
+    labels = np.zeros(shape, np.int32)
+    labels[box] = cropped
+    sizes = np.bincount(cropped[cropped > 0])[1:]
+    start = np.array([s.start for s in box])
+    boxes = [[(s.start, s.stop) for s in found] for found in ndimage.find_objects(cropped)]
+    return Components(labels, sizes, np.array(boxes, np.int64).reshape(-1, len(shape), 2) + start[:, None])
 
 
 def _has_cc3d() -> bool:

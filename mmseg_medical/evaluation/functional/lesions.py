@@ -28,13 +28,14 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components as graph_components
 
-from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_labels, check_same_shape
+from mmseg_medical.evaluation.functional.arrays import ArrayLike, check_same_shape
 from mmseg_medical.evaluation.functional.components import (
     Components,
     Connectivity,
-    bounding_box,
+    as_mask,
     component_overlaps,
     connected_components,
+    numbered,
 )
 from mmseg_medical.evaluation.functional.overlap import Policy, f_beta, precision, recall
 
@@ -155,8 +156,176 @@ def match_lesions(
     """
     check_same_shape(pred, target)
     limit = _checked_threshold(criterion, threshold)
-    parts = [
-        connected_components(as_named(mask, name), connectivity) for mask, name in ((pred, 'pred'), (target, 'target'))
-    ]
-    numbers = [np.arange(1, part.num + 1) for part in parts]
-    return _match(*parts, *numbers, criterion, limit, spacing_mm, min_volume_mm3)
+    pred_parts = connected_components(as_mask(pred, 'pred'), connectivity)
+    target_parts = connected_components(as_mask(target, 'target'), connectivity)
+    ids = np.arange(1, pred_parts.num + 1), np.arange(1, target_parts.num + 1)
+    return _match(pred_parts, target_parts, *ids, criterion, limit, spacing_mm, min_volume_mm3)
+
+
+def match_instances(
+    pred: ArrayLike,
+    target: ArrayLike,
+    criterion: Criterion = 'iou',
+    threshold: float | None = None,
+    *,
+    spacing_mm: Sequence[float] | None = None,
+    min_volume_mm3: float = 0.0,
+) -> LesionMatch:
+    """Match the instances of two instance maps, connected or not; the rules stand at the top of this module.
+
+    Args:
+        pred (np.ndarray | Tensor): shape (*S), integers, 0 is background and every other number an instance.
+        target (np.ndarray | Tensor): same shape, likewise; the numbers of the two maps have nothing to do with each
+            other.
+        criterion (str): see :func:`match_lesions`, as are the other arguments.
+        threshold (float | None): see there.
+        spacing_mm (Sequence[float] | None): see there.
+        min_volume_mm3 (float): see there.
+
+    Raises:
+        TypeError: a map is complex.
+        ValueError: shapes differ, a map holds negative or broken numbers, an argument is out of its range.
+
+    Example:
+        >>> match_instances(np.array([7, 7, 7, 0]), np.array([2, 2, 2, 2])).ious
+        array([0.75])
+    """
+    check_same_shape(pred, target)
+    limit = _checked_threshold(criterion, threshold)
+    pred_parts, pred_ids = numbered(pred, 'pred')
+    target_parts, target_ids = numbered(target, 'target')
+    return _match(pred_parts, target_parts, pred_ids, target_ids, criterion, limit, spacing_mm, min_volume_mm3)
+
+
+def lesion_sensitivity(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
+    """Share of the targets that were detected, tp / (tp + fn).
+
+    Args:
+        tp (array-like): shape (*B), integers, detected targets, of one case or summed over cases.
+        fp (array-like): shape (*B), false predictions.
+        fn (array-like): shape (*B), missed targets.
+        empty (str | EmptyPolicy | dict): what is worth a case without targets (``tp + fn = 0``), without predictions
+            (``tp + fp = 0``: nothing detected and nothing false), or without either.
+
+    Returns:
+        np.ndarray: shape (*B), float64 in 0..1, NaN where undefined.
+
+    Raises:
+        TypeError: counts are no integers.
+        ValueError: counts are negative, or there is no such policy.
+
+    Example:
+        >>> lesion_sensitivity([3, 0, 0], [1, 2, 0], [1, 0, 0]).tolist()
+        [0.75, 0.0, nan]
+    """
+    return recall(tp, fp, fn, empty)
+
+
+def lesion_precision(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
+    """Share of hits among hits and false predictions, tp / (tp + fp); arguments as for :func:`lesion_sensitivity`."""
+    return precision(tp, fp, fn, empty)
+
+
+def lesion_f1(tp: Any, fp: Any, fn: Any, empty: Policy = 'strict') -> np.ndarray:
+    """Lesion-wise F1 score 2 tp / (2 tp + fp + fn); arguments as for :func:`lesion_sensitivity`."""
+    return f_beta(tp, fp, fn, 1.0, empty)
+
+
+def _match(
+    pred: Components,
+    target: Components,
+    pred_ids: np.ndarray,
+    target_ids: np.ndarray,
+    criterion: Criterion,
+    threshold: float,
+    spacing_mm: Sequence[float] | None,
+    min_volume_mm3: float,
+) -> LesionMatch:
+    removed = ~pred.reach(min_volume_mm3, spacing_mm)
+    target_ignored = ~target.reach(min_volume_mm3, spacing_mm)
+    pairs, shared = component_overlaps(target, pred)
+    t, p = pairs.T - 1
+    present = ~removed[p]
+    t, p, shared = t[present], p[present], shared[present]
+    counted = ~target_ignored[t]
+    on_ignored = _marked(p[~counted], pred.num) & ~_marked(p[counted], pred.num)
+    t, p, shared = t[counted], p[counted], shared[counted]
+
+    sums = target.sizes[t] + pred.sizes[p]
+    ious, dices = shared / (sums - shared), 2 * shared / sums
+    if criterion == 'overlap':
+        covered = np.bincount(t, weights=shared, minlength=target.num)
+        target_detected = (covered > 0) & (covered >= threshold * target.sizes)
+        chosen = np.arange(t.size)
+    else:
+        chosen = _one_to_one(t, p, ious, threshold)
+        target_detected = _marked(t[chosen], target.num)
+    t, p = t[chosen], p[chosen]
+    matched = _marked(p, pred.num)
+    # a prediction that lost its counted target to another one is false, even if it touches an ignored one too
+    pred_ignored = removed | (on_ignored & ~matched)
+    pred_false = ~(pred_ignored | matched)
+    tp, fp = int(target_detected.sum()), int(pred_false.sum())
+    num_target = int((~target_ignored).sum())
+    return LesionMatch(
+        criterion=criterion,
+        threshold=threshold,
+        num_target=num_target,
+        num_pred=int((~pred_ignored).sum()),
+        tp=tp,
+        fp=fp,
+        fn=num_target - tp,
+        target_ids=target_ids,
+        target_volumes_mm3=target.volumes_mm3(spacing_mm),
+        target_detected=target_detected,
+        target_ignored=target_ignored,
+        pred_ids=pred_ids,
+        pred_volumes_mm3=pred.volumes_mm3(spacing_mm),
+        pred_false=pred_false,
+        pred_ignored=pred_ignored,
+        pairs=np.stack((target_ids[t], pred_ids[p]), axis=1),
+        ious=ious[chosen],
+        dices=dices[chosen],
+    )
+
+
+def _one_to_one(t: np.ndarray, p: np.ndarray, ious: np.ndarray, threshold: float) -> np.ndarray:
+    """Places of the pairs of the matching above the threshold with the largest sum of IoU, ascending."""
+    above = np.flatnonzero(ious > threshold)
+    # of pairs that share no member with others there is nothing to choose
+    alone = (np.bincount(t[above])[t[above]] == 1) & (np.bincount(p[above])[p[above]] == 1)
+    chosen, rest = [above[alone]], above[~alone]
+    if rest.size:
+        offset = int(t.max()) + 1
+        size = offset + int(p.max()) + 1
+        edges = coo_array((np.ones(rest.size), (t[rest], offset + p[rest])), shape=(size, size))
+        _, blocks = graph_components(edges, directed=False)
+        order = np.argsort(blocks[t[rest]], kind='stable')
+        ends = np.flatnonzero(np.diff(blocks[t[rest]][order])) + 1
+        chosen += [_best_of_block(block, t, p, ious) for block in np.split(rest[order], ends)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _best_of_block(block: np.ndarray, t: np.ndarray, p: np.ndarray, ious: np.ndarray) -> np.ndarray:
+    (rows, row), (columns, column) = (np.unique(members[block], return_inverse=True) for members in (t, p))
+    weights, places = np.zeros((rows.size, columns.size)), np.full((rows.size, columns.size), -1)
+    weights[row, column], places[row, column] = ious[block], block
+    best = places[linear_sum_assignment(weights, maximize=True)]
+    return best[best >= 0]
+
+
+def _marked(places: np.ndarray, size: int) -> np.ndarray:
+    marks = np.zeros(size, bool)
+    marks[places] = True
+    return marks
+
+
+def _checked_threshold(criterion: str, threshold: float | None) -> float:
+    if criterion not in CRITERIA:
+        raise ValueError(f'criterion must be one of {", ".join(CRITERIA)}, got {criterion!r}')
+    if threshold is None:
+        return CRITERIA[criterion]
+    if not 0 <= threshold <= 1 or (criterion == 'iou' and threshold == 1):
+        limits = '0..1' if criterion == 'overlap' else '0 to below 1, since an IoU must exceed it'
+        raise ValueError(f'threshold of the criterion {criterion!r} must be in {limits}, got {threshold}')
+    return float(threshold)

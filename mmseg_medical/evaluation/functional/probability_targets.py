@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_labels, as_probabilities, check_range
@@ -52,7 +53,7 @@ def check_kept_labels(targets: Tensor, num_classes: int, name: str, ignore_index
 def _check_sums(scores: Tensor, labels: Tensor, ignore_index: int | None) -> None:
     for s, _ in kept_pixels(scores, labels, ignore_index):
         low, high = (float(v) for v in s.sum(dim=0, dtype=torch.float64).aminmax())
-        # half precision sums up to 1e-3
+        # probabilities of half precision miss 1 by up to 1e-3
         if low < 0.99 or high > 1.01:
             raise ValueError(
                 f'the probabilities of the {len(s)} classes of a label map must sum to 1, got sums in '

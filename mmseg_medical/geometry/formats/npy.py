@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def read(path: Path) -> Volume:
             version = npy_format.read_magic(file)
             read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
             shape, _, dtype = read_header(file)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             raise file_error(
                 path, expected='a npy file', found=f'a damaged one ({error})', remedy=COPY_AGAIN
             ) from error
@@ -34,5 +35,7 @@ def read(path: Path) -> Volume:
 
 def write(volume: Volume, path: Path) -> None:
     """Write the array."""
+    if volume.array.dtype.kind not in 'biufc':
+        raise ValueError(f'{path}: npy files hold numbers here, got {volume.array.dtype}')
     with atomic_write(path, 'wb') as file:
         np.save(file, volume.array, allow_pickle=False)

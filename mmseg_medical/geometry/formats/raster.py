@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmseg_medical.files import atomic_write
+from mmseg_medical.files import atomic_path
 from mmseg_medical.geometry.errors import COPY_AGAIN, check_claim, file_error
 from mmseg_medical.geometry.volume import Volume
 
@@ -59,11 +59,11 @@ def write(volume: Volume, path: Path) -> None:
     array = np.asarray(array, array.dtype.newbyteorder('='))
     planes = [array] if volume.rank == 2 else [array[:, :, k] for k in range(array.shape[2])]
     pages = [Image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
-    with atomic_write(path, 'wb') as file:
+    with atomic_path(path) as temporary:  # several pages are read back while they are written
         if kind == 'TIFF':
-            pages[0].save(file, kind, save_all=True, append_images=pages[1:], compression='tiff_adobe_deflate')
+            pages[0].save(temporary, kind, save_all=True, append_images=pages[1:], compression='tiff_adobe_deflate')
         else:
-            pages[0].save(file, kind)
+            pages[0].save(temporary, kind)
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _decoding(path: Path) -> Iterator[None]:
     except UnidentifiedImageError as error:
         kind = _FORMATS[path.suffix.lower()]
         raise file_error(path, expected=f'a {kind} file', found='bytes of something else', remedy=COPY_AGAIN) from error
-    except (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, struct.error) as error:
+    except (OSError, SyntaxError, EOFError, ValueError, TypeError, LookupError, MemoryError, struct.error) as error:
         if str(error).startswith(str(path)):  # our own
             raise
         raise file_error(

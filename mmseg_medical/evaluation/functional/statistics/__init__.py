@@ -1,7 +1,7 @@
 """Statistics of per-case values: summaries with intervals, paired tests, ranks. NumPy and SciPy only."""
 
 from mmseg_medical.evaluation.functional.statistics.bootstrap import Interval, bootstrap_interval
-from mmseg_medical.evaluation.functional.statistics.compare import PairComparison, compare_methods
+from mmseg_medical.evaluation.functional.statistics.comparison import PairComparison, compare_methods
 from mmseg_medical.evaluation.functional.statistics.describe import Description, describe
 from mmseg_medical.evaluation.functional.statistics.holm import holm
 from mmseg_medical.evaluation.functional.statistics.paired import TestResult, paired_permutation, paired_wilcoxon

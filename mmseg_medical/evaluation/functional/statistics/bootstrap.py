@@ -113,6 +113,8 @@ def _acceleration(values: np.ndarray, function: Callable[[np.ndarray], np.ndarra
     B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), equation 14.15.
     """
     size = values.size
+    if size == 2:
+        return 0.0  # two cases are symmetric; one alone has no standard deviation
     keep = np.arange(size - 1)
     left_out = np.array([function(values[keep + (keep >= i)]) for i in range(size)])
     if np.ptp(left_out) <= _ROUNDING * np.abs(left_out).max():
