@@ -30,6 +30,10 @@ DEFAULTS = dict(
     size='3 5 7',
     file='a.raw',
 )
+NRRD = (
+    'NRRD0004\ntype: short\ndimension: 3\nspace: right-anterior-superior\nsizes: 3 5 7\n'
+    'space directions: (2,0,0) (0,3,0) (0,0,4)\nendian: little\nencoding: {}\nspace origin: (5,6,7)\n\n'
+)
 
 
 def array(shape=(3, 5, 7), dtype='int16'):
@@ -136,6 +140,12 @@ def test_mhd_with_raw_as_luna_has_it(tmp_path):
     np.testing.assert_allclose(read.affine, expected, atol=1e-12)
 
 
+def test_header_without_a_last_newline(tmp_path):
+    path = write_meta(tmp_path)
+    path.write_text(path.read_text().rstrip())
+    np.testing.assert_array_equal(read_volume(path).array, array())
+
+
 def test_big_endian(tmp_path):
     read = read_volume(write_meta(tmp_path, array().astype('>i2'), msb='True'))
     assert read.array.dtype.isnative
@@ -149,13 +159,9 @@ def test_rotation_of_a_meta_header(tmp_path):
 
 
 def test_nrrd_in_ras_and_as_text(tmp_path):
-    header = (
-        'NRRD0004\ntype: short\ndimension: 3\nspace: right-anterior-superior\nsizes: 3 5 7\n'
-        'space directions: (2,0,0) (0,3,0) (0,0,4)\nendian: little\nencoding: {}\nspace origin: (5,6,7)\n\n'
-    )
-    (tmp_path / 'a.nrrd').write_bytes(header.format('raw').encode() + array().astype('<i2').tobytes(order='F'))
+    (tmp_path / 'a.nrrd').write_bytes(NRRD.format('raw').encode() + array().astype('<i2').tobytes(order='F'))
     text = ' '.join(map(str, array().ravel(order='F')))
-    (tmp_path / 'b.nrrd').write_bytes(header.format('ascii').encode() + text.encode() + b'\n')
+    (tmp_path / 'b.nrrd').write_bytes(NRRD.format('ascii').encode() + text.encode() + b'\n')
     for name in ('a.nrrd', 'b.nrrd'):
         read = read_volume(tmp_path / name)
         np.testing.assert_allclose(read.affine, [[2, 0, 0, 5], [0, 3, 0, 6], [0, 0, 4, 7], [0, 0, 0, 1]], atol=1e-12)
@@ -173,8 +179,20 @@ def test_nrrd_in_ras_and_as_text(tmp_path):
             r'expected 240 bytes of voxels as its header says \(size \(3, 5, 8\), 2 bytes each\), found 210',
         ),
         (dict(size='500000 500000 500000'), 'expected 250000000000000000 bytes'),
-        (dict(size='3 0 7'), 'expected at least one voxel along each axis|refuses'),
-        (dict(size='3 5'), 'expected a complete image file, found one that ITK refuses'),
+        (dict(size='3 0 7'), r'expected integers in 1\.\.2147483647, found DimSize'),
+        (dict(size='3 5'), r"expected 3 positive integers, found DimSize '3 5'"),
+        (dict(size='3 5 7 9'), 'expected 3 positive integers'),
+        (dict(size='3 5 x'), 'expected 3 positive integers'),
+        (dict(spacing='1 1 nan'), "expected 3 numbers, found ElementSpacing '1 1 nan'"),
+        (dict(spacing='1 1 one'), 'expected 3 numbers'),
+        (dict(offset='1 1'), "expected 3 numbers, found Offset '1 1'"),
+        (dict(matrix='1 0 0'), 'expected 9 numbers, found TransformMatrix'),
+        (dict(msb='False\nNDims = 9'), "each once, found 'NDims = 9'"),
+        (dict(msb='False\nodd line'), "expected lines of keys and values, each once, found 'odd line'"),
+        (dict(msb='False\nName = \x01'), 'expected lines of keys and values'),
+        (dict(msb='False\nElementNumberOfChannels = 0'), 'expected integers in 1'),
+        (dict(msb='False\nHeaderSize = x'), "expected an integer, found HeaderSize 'x'"),
+        (dict(msb='False\nCompressedDataSize = 1e3'), 'expected an integer, found CompressedDataSize'),
         (dict(file='b.raw'), r'expected its data file b\.raw, found none of this name'),
         (dict(file='LIST\na.raw'), 'expected voxels in one file, found a list of files'),
         (dict(file='a%d.raw 1 7 1'), 'expected voxels in one file, found a list of files'),
@@ -183,6 +201,64 @@ def test_nrrd_in_ras_and_as_text(tmp_path):
 def test_damaged_meta_headers(tmp_path, fields, message):
     with pytest.raises(ValueError, match=r'a\.mhd: .*(' + message + ')'):
         read_volume(write_meta(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('NDims = 3', 'NDims = 5', "expected integers in 1..4, found NDims '5'"),
+        ('NDims = 3', 'NDims = 1', "expected two to four axes, found NDims '1'"),
+        ('NDims = 3', 'Comment = 3', r'expected 1 positive integers, found none in its header \(NDims\)'),
+        ('MET_SHORT', 'MET_FOO', "expected a known type of voxels, found ElementType 'MET_FOO'"),
+        ('BinaryData = True', 'BinaryData = False', "expected binary data, found BinaryData 'False'"),
+        ('ElementDataFile', 'DataFile', 'expected an image header, found bytes of something else'),
+    ],
+)
+def test_other_meta_headers(tmp_path, old, new, message):
+    path = write_meta(tmp_path)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=rf'a\.mhd: {message}'):
+        read_volume(path)
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'message'),
+    [
+        ('dimension: 3', 'dimension: 5', "expected integers in 1..4, found dimension '5'"),
+        ('dimension: 3', 'dimension: 1', "expected two to four axes, found dimension '1'"),
+        ('sizes: 3 5 7', 'sizes: 3 5', "expected 3 positive integers, found sizes '3 5'"),
+        ('sizes: 3 5 7', 'sizes: 3 5 8', r'expected 240 bytes of voxels as its header says \(size \(3, 5, 8\)'),
+        ('type: short', 'type: block', "expected a known type of voxels, found type 'block'"),
+        ('encoding: raw', 'encoding: zip', "expected raw, text, gzip or bzip2, found encoding 'zip'"),
+        ('(0,3,0) ', '', 'expected 3 vectors of one length, found space directions'),
+        ('(0,3,0)', '(0,3)', 'expected 3 vectors of one length, found space directions'),
+        ('(0,3,0)', '(0,0,0)', r'expected a (positive spacing|complete image file), found'),
+        ('endian', 'spacings: 1 2\nendian', "expected 3 numbers, found spacings '1 2'"),
+        ('endian', 'data file: b.raw\nendian', r'expected its data file b\.raw, found none of this name'),
+        ('endian', 'sizes: 3 5 7\nendian', "expected lines of keys and values, each once, found 'sizes: 3 5 7'"),
+        ('NRRD0004', 'NRRD', 'expected an image header'),
+    ],
+)
+def test_nrrd_headers(tmp_path, old, new, message):
+    header = NRRD.format('raw').replace(old, new)
+    (tmp_path / 'a.nrrd').write_bytes(header.encode() + array().astype('<i2').tobytes(order='F'))
+    with pytest.raises(ValueError, match=rf'a\.nrrd: {message}'):
+        read_volume(tmp_path / 'a.nrrd')
+
+
+def test_notes_of_programs_in_nrrd(tmp_path):
+    notes = '# a comment\ncontent: CT: chest\nSegment0_Name:=Läsion ß: one\ndim[0]:=3\nsizes:=9\n'
+    notes += 'space units: "mm" "mm" "mm"\n'
+    header = NRRD.format('raw').replace('endian', notes + 'endian')
+    (tmp_path / 'a.nrrd').write_bytes(header.encode() + array().astype('<i2').tobytes(order='F'))
+    np.testing.assert_array_equal(read_volume(tmp_path / 'a.nrrd').array, array())
+
+
+def test_nrrd_with_data_elsewhere(tmp_path):
+    header = NRRD.format('raw').replace('endian', 'data file: a.raw\nendian')
+    (tmp_path / 'a.nrrd').write_text(header)
+    (tmp_path / 'a.raw').write_bytes(array().astype('<i2').tobytes(order='F'))
+    np.testing.assert_array_equal(read_volume(tmp_path / 'a.nrrd').array, array())
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -29,6 +29,8 @@ _NRRD_BYTES |= dict.fromkeys(('longlong', 'long long', 'long long int', 'signed 
 _NRRD_BYTES |= dict.fromkeys(('ulonglong', 'unsigned long long', 'unsigned long long int', 'uint64', 'uint64_t'), 8)
 _NRRD_BYTES |= {'float': 4, 'double': 8}
 _TEXT, _PACKED = ('ascii', 'text', 'txt', 'hex'), ('gzip', 'gz', 'bzip2', 'bz2')
+_META_LINE = r'(?P<key>[^=]+?)\s*=\s*(?P<value>.*)'
+_NRRD_LINE = r'(?P<key>[\w -]+): *(?P<value>[^=].*)|[^:]+:=.*'  # the other form: whatever a program wants to note
 _VECTOR = r'none|\([^()]*\)'
 
 
@@ -77,7 +79,7 @@ def check_header(path: Path) -> None:
 
 
 def _check_meta(path: Path, start: bytes) -> None:
-    header = _parse(path, start, rb'(?ms)\A.*?^ElementDataFile[ \t]*=[^\n]*\n', r'(\w+)\s*=\s*(.*)')
+    header = _parse(path, start, rb'(?ms)\A.*?^ElementDataFile[ \t]*=[^\n]*(?:\n|\Z)', _META_LINE)
     (axes,) = header.integers('NDims', 1, 4)
     if axes < 2:
         raise header.wrong('NDims', 'two to four axes')
@@ -85,7 +87,9 @@ def _check_meta(path: Path, start: bytes) -> None:
     for key, power in _META_NUMBERS.items():
         if key in header.fields:
             header.numbers(key, axes**power)
-    channels = header.integers('ElementNumberOfChannels', 1, _MOST_CHANNELS) if _has_channels(header) else ()
+    channels: tuple[int, ...] = ()
+    if 'ElementNumberOfChannels' in header.fields:
+        channels = header.integers('ElementNumberOfChannels', 1, _MOST_CHANNELS)
     for key in ('CompressedDataSize', 'HeaderSize'):
         if key in header.fields and not re.fullmatch(r'-?\d{1,15}', header.fields[key]):
             raise header.wrong(key, 'an integer')
@@ -99,12 +103,8 @@ def _check_meta(path: Path, start: bytes) -> None:
     check_claim(path, shape + channels, _META_BYTES[kind], stored, compressed)
 
 
-def _has_channels(header: _Header) -> bool:
-    return 'ElementNumberOfChannels' in header.fields
-
-
 def _check_nrrd(path: Path, start: bytes) -> None:
-    header = _parse(path, start, rb'(?s)\ANRRD000[1-5]\r?\n.*?\n\r?\n|\ANRRD000[1-5]\r?\n.*', r'([\w -]+?):=?\s*(.*)')
+    header = _parse(path, start, rb'(?s)\ANRRD000[1-5]\r?\n.*?\n\r?\n|\ANRRD000[1-5]\r?\n.*', _NRRD_LINE)
     (axes,) = header.integers('dimension', 1, 4)
     if axes < 2:
         raise header.wrong('dimension', 'two to four axes')
@@ -132,15 +132,17 @@ def _parse(path: Path, start: bytes, whole: bytes, line: str) -> _Header:
     fields: dict[str, str] = {}
     if found is None:
         raise file_error(path, expected='an image header', found='bytes of something else', remedy=COPY_AGAIN)
-    for text in found[0].decode('latin-1').splitlines():
-        if not text.strip() or text.startswith(('#', 'NRRD000')):
+    for text in found[0].decode(errors='replace').splitlines():
+        text = text.strip()
+        if not text or text.startswith(('#', 'NRRD000')):
             continue
-        entry = re.fullmatch(line, text.strip())
-        if entry is None or not text.strip().replace('\t', ' ').isprintable() or entry[1] in fields:
+        entry = re.fullmatch(line, text)
+        if entry is None or not text.replace('\t', ' ').isprintable() or entry['key'] in fields:
             raise file_error(
                 path, expected='lines of keys and values, each once', found=repr(text[:80]), remedy=COPY_AGAIN
             )
-        fields[entry[1]] = entry[2]
+        if entry['key'] is not None:
+            fields[entry['key']] = entry['value']
     return _Header(path, fields, len(found[0]))
 
 
