@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ import numpy as np
 
 from mmseg_medical.evaluation.results import cell, table_rows
 from mmseg_medical.evaluation.summary import SegSummary
+from mmseg_medical.visualization.html import definitions, details, figure, html_table, page
 from mmseg_medical.visualization.palette import Color
-from mmseg_medical.visualization.report_style import STYLE
 
 #: what :attr:`Example.heading` and the table of images rank by
 RANKED_BY = 'mean Dice over the foreground classes that are present in the prediction or the truth of the image'
@@ -99,30 +98,24 @@ def render_report(report: Report) -> str:
         parts += [_cards(summary), '<h2>Results</h2>', _table(summary, report.colors)]
         if summary.curves:
             parts.append(_areas(summary, report.colors))
-        parts.append(_details('What the numbers mean', _definitions(summary.conventions)))
+        parts.append(details('What the numbers mean', definitions(summary.conventions)))
     elif report.metrics:
         rows = [[name, f'{value:.4f}'] for name, value in report.metrics.items() if isinstance(value, int | float)]
-        parts += ['<h2>Results</h2>', _html_table(['metric', 'value'], rows)]
+        parts += ['<h2>Results</h2>', html_table(['metric', 'value'], rows)]
     if report.examples:
         parts.append('<h2>Images</h2>')
         if summary is not None:
             parts.append(f'<p class="soft">Ranked by the {RANKED_BY}.</p>')
-        parts += [_figure(e.picture, f'{e.heading}: {e.caption}', e.heading) for e in report.examples]
+        parts += [figure(e.picture, f'{e.heading}: {e.caption}', e.heading) for e in report.examples]
     if summary is not None:
-        parts.append(_details(f'All {len(summary.cases)} images', _cases(summary)))
+        parts.append(details(f'All {len(summary.cases)} images', _cases(summary)))
     if report.curves:
-        figures = ''.join(_figure(png, title, title) for title, png in report.curves.items())
+        figures = ''.join(figure(png, title, title) for title, png in report.curves.items())
         parts.append(f'<h2>Curves</h2><div class="grid">{figures}</div>')
-    parts.append(f'<h2>Run</h2>{_definitions(report.facts)}')
+    parts.append(f'<h2>Run</h2>{definitions(report.facts)}')
     if report.config:
         parts.append(f'<details><summary>Configuration</summary><pre>{escape(report.config)}</pre></details>')
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{escape(report.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n'
-        + '\n'.join(parts)
-        + '\n</main>\n</body>\n</html>\n'
-    )
+    return page(report.title, parts)
 
 
 def _cards(summary: SegSummary) -> str:
@@ -150,7 +143,7 @@ def _table(summary: SegSummary, colors: dict[str, Color]) -> str:
         f'Percent, {len(summary.cases)} images. IoU to recall: pixel counts pooled over all images. Dice per image: '
         'mean over the given number of images; a missed class and a false alarm count as 0 in it.'
     )
-    return _html_table(head, body, means, colors) + f'<p class="soft">{escape(note)}</p>'
+    return html_table(head, body, means, colors) + f'<p class="soft">{escape(note)}</p>'
 
 
 def _areas(summary: SegSummary, colors: dict[str, Color]) -> str:
@@ -163,7 +156,7 @@ def _areas(summary: SegSummary, colors: dict[str, Color]) -> str:
         rows.append([name, *texts, f'{curve.num_positives:,}', f'{chance:.3f}'])
     note = 'AUPR is the step-wise average precision; the interval bounds what binning the scores can change.'
     return (
-        f'<h3>Area under the precision-recall curve</h3>{_html_table(head, rows, (), colors)}<p class="soft">{note}</p>'
+        f'<h3>Area under the precision-recall curve</h3>{html_table(head, rows, (), colors)}<p class="soft">{note}</p>'
     )
 
 
@@ -181,39 +174,4 @@ def _cases(summary: SegSummary) -> str:
         ]
         for i in order
     ]
-    return _html_table(['image', 'mean Dice', *(f'Dice {name}' for name in names)], rows)
-
-
-def _html_table(
-    head: Sequence[str],
-    body: Sequence[Sequence[str]],
-    means: Sequence[Sequence[str]] = (),
-    colors: dict[str, Color] | None = None,
-) -> str:
-    def row(cells: Sequence[str], kind: str = '') -> str:
-        first = _swatch((colors or {}).get(cells[0])) + escape(cells[0])
-        rest = ''.join(f'<td>{escape(text)}</td>' for text in cells[1:])
-        return f'<tr{kind}><td>{first}</td>{rest}</tr>'
-
-    heads = ''.join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    rows = [row(cells) for cells in body] + [row(cells, ' class="mean"') for cells in means]
-    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def _swatch(color: Color | None) -> str:
-    return '' if color is None else f'<i class="swatch" style="background:rgb{tuple(color)}"></i>'
-
-
-def _definitions(entries: dict[str, str]) -> str:
-    items = (f'<dt>{escape(key)}</dt><dd>{escape(value)}</dd>' for key, value in entries.items())
-    return f'<dl>{"".join(items)}</dl>'
-
-
-def _details(title: str, content: str) -> str:
-    return f'<details><summary>{escape(title)}</summary><div>{content}</div></details>'
-
-
-def _figure(picture: bytes, caption: str, alt: str) -> str:
-    kind = 'png' if picture.startswith(b'\x89PNG') else 'jpeg'
-    source = f'data:image/{kind};base64,{base64.b64encode(picture).decode()}'
-    return f'<figure><img src="{source}" alt="{escape(alt)}"><figcaption>{escape(caption)}</figcaption></figure>'
+    return html_table(['image', 'mean Dice', *(f'Dice {name}' for name in names)], rows)

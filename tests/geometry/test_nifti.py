@@ -219,6 +219,14 @@ def test_directions_in_one_plane(tmp_path):
         read_volume(path)
 
 
+def test_odd_handedness(tmp_path):
+    path = write_with_nibabel(tmp_path / 'a.nii', array(), np.eye(4))
+    patched(path, QFORM_CODE, bytes([1, 0, 0, 0]))
+    patched(path, 76, np.array(0.5, '<f4').tobytes())
+    with pytest.raises(ValueError, match=r'a\.nii: expected a usable qform, found qfac'):
+        read_volume(path)
+
+
 def test_unusable_qform(tmp_path):
     path = write_with_nibabel(tmp_path / 'a.nii', array(), np.eye(4))
     patched(path, QFORM_CODE, bytes([1, 0, 0, 0]) + np.array(9, '<f4').tobytes())
@@ -276,6 +284,9 @@ def test_absurd_size_takes_no_memory(tmp_path, name):
         (70, b'\x80\x00', 'expected one number a voxel, found data type'),  # RGB24
         (344, b'ni1\x00', r'expected header and voxels in one file, found the header of a \.hdr/\.img pair'),
         (108, np.array(4, '<f4').tobytes(), 'expected voxels behind the header, found vox_offset 4'),
+        (108, np.array(np.nan, '<f4').tobytes(), 'expected voxels behind the header, found vox_offset nan'),
+        (108, np.array(347, '<f4').tobytes(), 'expected voxels behind the header, found vox_offset 347'),
+        (108, np.array(np.inf, '<f4').tobytes(), 'found 0 bytes'),
         (108, np.array(1e9, '<f4').tobytes(), 'found 0 bytes'),
         (40, np.array([3, 5, 0, 7], '<i2').tobytes(), r'at least one voxel along each axis, found size \(5, 0, 7\)'),
         (40, np.array([3, 5, -4, 7], '<i2').tobytes(), r'at least one voxel along each axis, found size \(5, -4, 7\)'),

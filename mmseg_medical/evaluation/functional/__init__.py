@@ -1,5 +1,12 @@
 """Pure functions of arrays: counts, overlap, surfaces, lesions, curves, statistics. No registry, no runner, no file."""
 
+from mmseg_medical.evaluation.functional.brier import brier_score
+from mmseg_medical.evaluation.functional.calibration import (
+    CalibrationHistogram,
+    Reliability,
+    expected_calibration_error,
+    top_label,
+)
 from mmseg_medical.evaluation.functional.confusion import ConfusionCounts, confusion_counts, confusion_matrix
 from mmseg_medical.evaluation.functional.empty import EMPTY_POLICIES, STATES, EmptyPolicy, states_of
 from mmseg_medical.evaluation.functional.overlap import (
@@ -19,6 +26,21 @@ from mmseg_medical.evaluation.functional.precision_recall import (
     PrecisionRecallHistogram,
     curve_from_counts,
 )
+from mmseg_medical.evaluation.functional.roc import RocArea, roc_area, roc_area_from_counts, roc_auc
+from mmseg_medical.evaluation.functional.statistics import (
+    Description,
+    Interval,
+    PairComparison,
+    RankTable,
+    TestResult,
+    bootstrap_interval,
+    compare_methods,
+    describe,
+    holm,
+    paired_permutation,
+    paired_wilcoxon,
+    rank_table,
+)
 from mmseg_medical.evaluation.functional.surface import (
     SurfaceDistances,
     assd,
@@ -31,28 +53,49 @@ from mmseg_medical.evaluation.functional.surface import (
 __all__ = [
     'EMPTY_POLICIES',
     'STATES',
+    'CalibrationHistogram',
     'CaseMean',
     'ConfusionCounts',
+    'Description',
     'EmptyPolicy',
+    'Interval',
+    'PairComparison',
     'PrecisionRecall',
     'PrecisionRecallHistogram',
+    'RankTable',
+    'Reliability',
+    'RocArea',
     'SurfaceDistances',
+    'TestResult',
     'assd',
+    'bootstrap_interval',
+    'brier_score',
+    'compare_methods',
     'confusion_counts',
     'confusion_matrix',
     'curve_from_counts',
+    'describe',
     'dice',
+    'expected_calibration_error',
     'f_beta',
     'hausdorff',
+    'holm',
     'iou',
     'masd',
     'mean_over_cases',
     'nsd',
+    'paired_permutation',
+    'paired_wilcoxon',
     'precision',
+    'rank_table',
     'recall',
     'relative_volume_error',
+    'roc_area',
+    'roc_area_from_counts',
+    'roc_auc',
     'specificity',
     'states_of',
     'surface_distances',
+    'top_label',
     'volume_mm3',
 ]

@@ -15,7 +15,7 @@ ArrayLike = np.ndarray | Tensor
 def as_tensor(array: ArrayLike) -> Tensor:
     """View an array as a tensor; copies only what torch cannot view (negative strides, unsigned wide integers)."""
     if isinstance(array, Tensor):
-        return array
+        return array.detach()  # numbers are read from it, no gradients
     array = np.asarray(array)
     if array.dtype.kind == 'u' and array.dtype.itemsize > 1:
         if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:

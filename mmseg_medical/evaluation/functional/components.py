@@ -251,7 +251,8 @@ def _placed(cropped: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...])
     labels[box] = cropped
     sizes = np.bincount(cropped[cropped > 0])[1:]
     start = np.array([s.start for s in box])
-    boxes = [[(s.start, s.stop) for s in found] for found in ndimage.find_objects(cropped)]
+    places = ndimage.find_objects(cropped) if cropped.size else []
+    boxes = [[(s.start, s.stop) for s in place] for place in places]
     return Components(labels, sizes, np.array(boxes, np.int64).reshape(-1, len(shape), 2) + start[:, None])
 
 
@@ -270,7 +271,8 @@ def _label_with_cc3d(mask: np.ndarray, connectivity: Connectivity) -> np.ndarray
     import cc3d
 
     neighbours = {(2, 'face'): 4, (2, 'full'): 8, (3, 'face'): 6, (3, 'full'): 26}[mask.ndim, connectivity]
-    return cc3d.connected_components(mask, connectivity=neighbours).astype(np.int32)
+    # 4.1.1 mislabels or refuses bool masks with axes of length 1 if corners join; its path for integers does not
+    return cc3d.connected_components(mask.view(np.uint8), connectivity=neighbours).astype(np.int32)
 
 
 def _in_order(labels: np.ndarray) -> np.ndarray:

@@ -175,8 +175,8 @@ def candidates_from_map(
         target (np.ndarray | Tensor): same shape, bool, or the values 0 and 1; its connected components are the targets.
         threshold (float): above 0, up to 1; components are made of the pixels with at least this probability.
         score (str): ``'max'`` or ``'mean'`` of the probabilities of a component's pixels.
-        spacing_mm (Sequence[float] | None): distance between neighbours along each axis of the array; None counts pixels
-            instead of mm^3.
+        spacing_mm (Sequence[float] | None): distance between neighbours along each axis of the array; None counts
+            pixels instead of mm^3.
         min_volume_mm3 (float): smaller candidates are removed. Smaller targets are ignored: they are not in
             ``num_targets``, and a candidate that touches only such counts nowhere.
         connectivity (str): ``'full'`` or ``'face'``.
@@ -196,7 +196,7 @@ def candidates_from_map(
     if score not in SCORES:
         raise ValueError(f'score must be one of {", ".join(SCORES)}, got {score!r}')
     check_same_shape(probabilities, target)
-    scores_of_pixels = as_probabilities(probabilities, 'probabilities')
+    scores_of_pixels = as_probabilities(probabilities, 'probabilities').detach()
     pred = connected_components(scores_of_pixels >= threshold, connectivity)
     truth = connected_components(as_mask(target, 'target'), connectivity)
     filled = pred.labels > 0

@@ -3,9 +3,9 @@
 Two criteria, by name:
 
 - ``'overlap'``: a target is detected if at least the share ``threshold`` of its pixels is covered by the prediction as
-  a whole; with the default 0, one common pixel suffices. A prediction is a false positive if it touches no target. Pieces
-  of one target are not punished, and one prediction may detect several targets. A prediction that touches targets
-  without detecting one is neither a hit nor a false positive.
+  a whole; with the default 0, one common pixel suffices. A prediction is a false positive if it touches no target.
+  Pieces of one target are not punished, and one prediction may detect several targets. A prediction that touches
+  targets without detecting one is neither a hit nor a false positive.
 - ``'iou'``: predictions and targets are matched one to one, by intersections over union above ``threshold``. From 0.5
   on there is one such matching (Kirillov et al. 2019, arXiv:1801.00868, section 4.1); below, it is the one with
   the largest sum of IoU. Whatever is left over is a miss or a false positive.
@@ -52,7 +52,7 @@ class LesionCounts:
         tp (int | np.ndarray): detected targets, or shape (K,), of each class; likewise the others.
         fp (int | np.ndarray): false predictions.
         fn (int | np.ndarray): missed targets.
-        iou_sum (float | np.ndarray): sum of the IoU of matched pairs; 0 for the criterion ``'overlap'``, which has none.
+        iou_sum (float | np.ndarray): sum of the IoU of matched pairs; 0 for ``'overlap'``, which has none.
     """
 
     tp: Any = 0
@@ -255,7 +255,7 @@ def _match(
     ious, dices = shared / (sums - shared), 2 * shared / sums
     if criterion == 'overlap':
         covered = np.bincount(t, weights=shared, minlength=target.num)
-        target_detected = (covered > 0) & (covered >= threshold * target.sizes)
+        target_detected = (covered > 0) & (covered / target.sizes >= threshold)
         chosen = np.arange(t.size)
     else:
         chosen = _one_to_one(t, p, ious, threshold)

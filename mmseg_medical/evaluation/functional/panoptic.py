@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -101,8 +102,8 @@ def panoptic_counts(
         pred (np.ndarray | Tensor): shape (*S), integers, class of each pixel.
         target (np.ndarray | Tensor): same shape, likewise.
         num_classes (int): number K of classes; 0 is background, which has no instances.
-        pred_instances (np.ndarray | Tensor | None): shape (*S), integers, instance of each pixel, 0 for none; None takes
-            the connected components of each class.
+        pred_instances (np.ndarray | Tensor | None): shape (*S), integers, instance of each pixel, 0 for none; None
+            takes the connected components of each class.
         target_instances (np.ndarray | Tensor | None): shape (*S), likewise; given or left out together.
         threshold (float): IoU that a pair must exceed, 0 to below 1.
         spacing_mm (Sequence[float] | None): see :func:`~mmseg_medical.evaluation.functional.lesions.match_lesions`, as
@@ -124,7 +125,17 @@ def panoptic_counts(
         raise ValueError('pred_instances and target_instances must be given together')
     check_same_shape(pred, target)
     maps = [_checked_labels(array, num_classes, name) for array, name in ((pred, 'pred'), (target, 'target'))]
-    options = dict(spacing_mm=spacing_mm, min_volume_mm3=min_volume_mm3)
+    of_components = partial(
+        match_lesions,
+        criterion='iou',
+        threshold=threshold,
+        spacing_mm=spacing_mm,
+        min_volume_mm3=min_volume_mm3,
+        connectivity=connectivity,
+    )
+    of_instances = partial(
+        match_instances, criterion='iou', threshold=threshold, spacing_mm=spacing_mm, min_volume_mm3=min_volume_mm3
+    )
     instances: list[np.ndarray] | None = None
     if pred_instances is not None and target_instances is not None:
         instances = []
@@ -136,11 +147,10 @@ def panoptic_counts(
     for k in range(1, num_classes):
         masks = [labels == k for labels in maps]
         if instances is None:
-            match = match_lesions(*masks, 'iou', threshold, connectivity=connectivity, **options)
+            counts.append(of_components(*masks).counts)
         else:
             parts = [np.where(mask, ids, 0) for mask, ids in zip(masks, instances, strict=True)]
-            match = match_instances(*parts, 'iou', threshold, **options)
-        counts.append(match.counts)
+            counts.append(of_instances(*parts).counts)
     return LesionCounts(
         tp=np.array([c.tp for c in counts]),
         fp=np.array([c.fp for c in counts]),

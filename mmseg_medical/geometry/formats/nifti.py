@@ -35,11 +35,11 @@ def read(path: Path) -> Volume:
                 dtype, shape = header.get_data_dtype(), _shape(header, path)
                 if dtype.names or dtype.kind not in 'iufc':
                     raise file_error(path, expected='one number a voxel', found=f'data type {dtype}')
-                offset = int(header['vox_offset'])
+                offset = _offset(header, path)
                 check_claim(
                     path, shape, dtype.itemsize, path.stat().st_size - (0 if compressed else offset), compressed
                 )
-                _skip(file, offset, path)
+                _skip(file, offset)
                 flat = _read_values(file, math.prod(shape), dtype, path)
                 file.read(1)  # at the end of the gzip stream its checksum is compared
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -112,9 +112,14 @@ def _shape(header: Any, path: Path) -> tuple[int, ...]:
     return shape
 
 
-def _skip(file: IO[bytes], offset: int, path: Path) -> None:
-    if offset < file.tell():
-        raise file_error(path, expected='voxels behind the header', found=f'vox_offset {offset}', remedy=COPY_AGAIN)
+def _offset(header: Any, path: Path) -> int:
+    offset = float(header['vox_offset'])
+    if not offset >= len(header.binaryblock):  # or NaN
+        raise file_error(path, expected='voxels behind the header', found=f'vox_offset {offset:g}', remedy=COPY_AGAIN)
+    return int(min(offset, 1e18))
+
+
+def _skip(file: IO[bytes], offset: int) -> None:
     while file.tell() < offset and file.read(min(_PIECE, offset - file.tell())):
         pass
 
@@ -159,7 +164,8 @@ def _affine(header: Any, axes: int, path: Path) -> np.ndarray:
             spacing[2] = 1  # a plane may leave its thickness open
         if not (spacing > 0).all():
             raise file_error(path, expected='a positive spacing', found=f'{spacing.tolist()} mm in its header')
+    nibabel = import_optional('nibabel', 'volumes')
     try:
         return header.get_best_affine()
-    except ValueError as error:
+    except (nibabel.spatialimages.HeaderDataError, ValueError) as error:
         raise file_error(path, expected='a usable qform', found=f'{error}') from error

@@ -29,8 +29,9 @@ def test_arrays_that_torch_cannot_view():
     frozen.flags.writeable = False
     as_tensor(frozen)[0] = 9
     assert frozen[0] == 0
-    tensor = torch.arange(3)
-    assert as_tensor(tensor) is tensor
+    tensor = torch.arange(3.0, requires_grad=True)
+    assert not as_tensor(tensor).requires_grad
+    assert as_tensor(tensor).data_ptr() == tensor.data_ptr()
     own = np.arange(3)
     as_tensor(own)[0] = 9
     assert own[0] == 9  # a view, no copy
