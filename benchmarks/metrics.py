@@ -9,14 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-
-# As the tools set it, and before torch is imported: the idle threads of its operators, MONAI's among them, would take a
-# core from what runs next.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import metrics_conventions
 import metrics_counts

@@ -80,8 +80,9 @@ def side_by_side(pair: phantoms.Pair, classes: int, spacing: tuple[float, ...], 
     functions = {
         'ours, voxel': lambda: ours(*arguments, 'voxel'),
         'MONAI': lambda: monai(*arguments),
-        'ours, surfel': lambda: ours(*arguments, 'surfel'),
+        # after MONAI, whose idle torch threads keep a core for a while, comes what uses one core only
         'surface-distance': lambda: deepmind(*arguments),
+        'ours, surfel': lambda: ours(*arguments, 'surfel'),
     }
     results = {name: function() for name, function in functions.items()}  # and compiles what has to be compiled
     slow = {'MONAI': slow_repeats, 'surface-distance': slow_repeats}

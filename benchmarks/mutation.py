@@ -226,13 +226,17 @@ def main() -> None:
     names = sorted(str(path.relative_to(SOURCES).with_suffix('')) for path in SOURCES.rglob('*.py'))
     for module in args.modules or names:
         known = modules.get(module) if args.again else None
-        if (args.again and not (known and known['survivors'])) or not mutants_of((SOURCES / f'{module}.py').read_text()):
+        if (args.again and not (known and known['survivors'])) or not mutants_of(
+            (SOURCES / f'{module}.py').read_text()
+        ):
             continue
         start = time.monotonic()
         modules[module] = measure(module, args.sample, args.seed, known)
         args.out.write_text(json.dumps(summarise(modules, equivalent, args.seed), indent=1) + '\n')
         counts = modules[module]
-        print(module, {k: counts[k] for k in counts if k != 'survivors'}, f'{time.monotonic() - start:.0f} s', flush=True)
+        print(
+            module, {k: counts[k] for k in counts if k != 'survivors'}, f'{time.monotonic() - start:.0f} s', flush=True
+        )
 
 
 if __name__ == '__main__':

@@ -121,7 +121,7 @@ def test_no_arrow_runs_backwards(path: Path):
             assert LEVEL[other] <= LEVEL[own], f'{path} ({own}) imports {name} ({other}), which stands above it'
 
 
-@pytest.mark.parametrize('folder', ['ops', 'geometry', 'evaluation/functional', 'files.py'])
+@pytest.mark.parametrize('folder', ['ops', 'geometry', 'evaluation/functional', 'files.py', 'optional.py'])
 def test_pure_core_knows_no_framework(folder: str):
     for path in [PACKAGE / folder] if folder.endswith('.py') else modules(PACKAGE / folder):
         foreign = {name for name in imports(path) if name.split('.')[0] in FRAMEWORKS}

@@ -1,6 +1,21 @@
 """Numerics on tensors; nothing here knows registries, configs or files."""
 
-from mmseg_medical.ops.deform_conv import modulated_deform_conv2d
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from mmseg_medical.ops.window_merge import WindowMerger, sliding_windows
 
+if TYPE_CHECKING:
+    from mmseg_medical.ops.deform_conv import modulated_deform_conv2d
+
 __all__ = ['WindowMerger', 'modulated_deform_conv2d', 'sliding_windows']
+
+
+def __getattr__(name: str) -> Any:
+    # Registering the operator loads torch's compiler: 3 s that processes which only evaluate need not spend.
+    if name == 'modulated_deform_conv2d':
+        from mmseg_medical.ops.deform_conv import modulated_deform_conv2d
+
+        return modulated_deform_conv2d
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -68,6 +68,11 @@ def label(name: str, width: int = 22, lines: int = 2) -> str:
     return '\n'.join(parts).replace('$', r'\$')
 
 
+def number(value: float) -> str:
+    """Three digits, a minus as long as that of the axes."""
+    return (f'{value:,.0f}' if 1000 <= abs(value) < 1e12 else f'{value:.3g}').replace('-', '−')
+
+
 def spread(values: np.ndarray, axis: str, axes: Axes) -> None:
     """Make an axis logarithmic away from zero where its values differ by orders of magnitude.
 

@@ -89,6 +89,7 @@ def _scale(axes: Axes, values: np.ndarray, score: bool) -> float:
     edge = float(inverse.transform(np.array([end + 0.08 * room]))[0])
     axes.set_xlim(*limits)
     if infinite:
+        axes.set_xticks([tick for tick in axes.get_xticks() if limits[0] <= tick <= high])
         axes.axvline(edge, color=SOFT, linestyle=':', linewidth=1)
         axes.text(edge, 1.0, '∞', transform=axes.get_xaxis_transform(), ha='center', va='bottom', fontsize=13)
     return edge if infinite else np.inf
@@ -137,9 +138,12 @@ def _dots(axes: Axes, row: Row, values: np.ndarray, states: np.ndarray, only_spe
         if not chosen.any() or (only_special and state == 'valid'):
             continue
         special = state != 'valid'
+        # penalties coincide: missed cases stand in the lower half, false alarms in the upper one
+        side = {'missed': 1, 'false_alarm': -1}.get(state, 0)
+        moved = shift[chosen] if side == 0 else side * (np.abs(shift[chosen]) + 0.06 * row.height)
         axes.scatter(
             values[chosen],
-            (row.position + shift)[chosen],
+            row.position + moved,
             s=60 * width * (1.6 if special else 1.0 if few else 0.45),
             marker=MARKERS[state],
             color=row.color or COLORS[state],

@@ -9,7 +9,7 @@ import numpy as np
 
 from mmseg_medical.evaluation.functional.empty import STATES
 from mmseg_medical.evaluation.table import DISTANCES, CaseTable, higher_is_better
-from mmseg_medical.visualization.canvas import SOFT, label, new_panels, png, write_in
+from mmseg_medical.visualization.canvas import SOFT, label, new_panels, number, png, write_in
 from mmseg_medical.visualization.distributions import COLORS, MARKERS, Row, draw_rows, state_handles
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def bland_altman_figure(table: CaseTable) -> bytes:
     figure.supylabel(f'prediction - target in {unit}', fontsize=10)
     handles = state_handles(np.concatenate(drawn))
     if handles:
-        figure.legend(handles=handles, loc='outside lower center', ncols=4, frameon=False, handletextpad=0.2)
+        figure.legend(handles=handles, loc='outside upper center', ncols=4, frameon=False, handletextpad=0.2)
     return png(figure)
 
 
@@ -153,8 +153,8 @@ def _agreement(axes: Axes, pred: np.ndarray, target: np.ndarray, states: np.ndar
         write_in(axes, 'both masks are empty\nin every case')
         return ''
     means, differences = (pred + target) / 2, pred - target
-    for number, state in enumerate(STATES):
-        chosen = states == number
+    for index, state in enumerate(STATES):
+        chosen = states == index
         if chosen.any():
             axes.scatter(
                 means[chosen],
@@ -174,8 +174,8 @@ def _agreement(axes: Axes, pred: np.ndarray, target: np.ndarray, states: np.ndar
     axes.set_xlim(left=0)
     axes.locator_params(axis='x', nbins=5)
     if pred.size == 1:
-        return f'bias {bias:.3g} {unit}, one case has no limits'
+        return f'bias {number(bias)} {unit}, one case has no limits'
     half = _AGREEMENT * differences.std(ddof=1)
     for limit in (bias - half, bias + half):
         axes.axhline(limit, color=SOFT, linestyle='--', linewidth=1.2)
-    return f'bias {bias:.3g}, limits {bias - half:.3g} to {bias + half:.3g} {unit}, n = {pred.size}'
+    return f'bias {number(bias)}, limits {number(bias - half)} to {number(bias + half)} {unit}, n = {pred.size}'

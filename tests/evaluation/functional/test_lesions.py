@@ -86,26 +86,24 @@ def test_agrees_with_loops(criterion, threshold, min_size, maps):
 
 
 def test_one_common_pixel_is_a_hit():
-    match = match_lesions(row('0110 0100 11'), row('1100 0001 10'))
+    match = match_lesions(row('0110 0100 10 00'), row('1100 0001 10 01'))
     assert numbers(match) == (2, 1, 1)
     assert (match.criterion, match.threshold) == ('overlap', 0)
     assert (match.num_target, match.num_pred) == (3, 3)
     assert match.target_ids.tolist() == match.pred_ids.tolist() == [1, 2, 3]
-    assert match.target_detected.tolist() == [True, False, True]
+    assert match.target_detected.tolist() == [True, True, False]
     assert match.pred_false.tolist() == [False, True, False]
     assert not match.target_ignored.any()
     assert not match.pred_ignored.any()
     assert match.target_volumes_mm3.tolist() == [2, 2, 1]
-    assert match.pred_volumes_mm3.tolist() == [2, 1, 2]
-    assert match.pairs.tolist() == [[1, 1], [3, 3]]
+    assert match.pred_volumes_mm3.tolist() == [2, 1, 1]
+    assert match.pairs.tolist() == [[1, 1], [2, 3]]
     assert match.ious.tolist() == [1 / 3, 1 / 2]
     assert match.dices.tolist() == [1 / 2, 2 / 3]
     assert match.counts == LesionCounts(2, 1, 1, 0.0)
 
 
 def test_covered_share():
-    # the target's 10 pixels are covered by 3 + 4 of two predictions, one of which reaches into another target
-    pred, target = row('0111 0000 1111 100'), row('0111 1111 1110 110')
     target = row('0111111111 0 110 0')
     pred = row('0111000000 0 000 1')
     assert numbers(match_lesions(pred, target, threshold=3 / 9)) == (1, 1, 1)
@@ -129,12 +127,13 @@ def test_share_at_the_threshold_counts_whatever_the_rounding():
 
 
 def test_pieces_and_bridges():
-    pieces, whole = row('1101 1011'), row('1111 1111')
+    pieces, whole = row('1101 1101'), row('1111 1111')
     assert numbers(match_lesions(pieces, whole)) == (1, 0, 0)
     assert numbers(match_lesions(whole, pieces)) == (3, 0, 0)
     match = match_lesions(pieces, whole, 'iou', 0.0)
     assert numbers(match) == (1, 2, 0)
-    assert match.pairs.tolist() == [[1, 2]] or match.ious.tolist() == [3 / 8]
+    assert match.pairs.tolist() == [[1, 2]]
+    assert match.ious.tolist() == [3 / 8]
     assert numbers(match_lesions(whole, pieces, 'iou', 0.0)) == (1, 0, 2)
     assert numbers(match_lesions(pieces, whole, 'iou')) == (0, 3, 1)
 
@@ -180,7 +179,7 @@ def test_blocks_are_matched_by_themselves():
 
 
 def test_small_targets_are_ignored_and_small_predictions_removed():
-    #            target 1 (3)  2 (1)       3 (2)            prediction 1 (2) on 1, 2 (2) on 2, 3 (1) on 3, 4 (3) on nothing
+    # predictions of 2, 2, 1 and 3 pixels on targets of 3, 1 and 2 pixels, and on none
     target = row('1110 0100 0110 0000')
     pred = row('0110 0110 0100 0111')
     for criterion, threshold in (('overlap', 0.0), ('iou', 0.3)):

@@ -137,7 +137,7 @@ def _percentile(mm: np.ndarray, areas: np.ndarray | None, percentile: float) -> 
     order = np.argsort(mm)
     share = np.cumsum(areas[order])
     place = int(np.searchsorted(share, share[-1] * percentile / 100))
-    # Where a share meets the percentile, the rounding of the sums decides: then they are made as the reference makes them.
+    # Where a share meets the percentile, rounding decides: then the sums are made as the reference makes them.
     if np.abs(share[max(place - 1, 0) : place + 1] / share[-1] - percentile / 100).min() < 1e-9:
         order = np.lexsort((areas, mm))
         place = int(np.searchsorted(np.cumsum(areas[order]) / np.sum(areas[order]), percentile / 100))

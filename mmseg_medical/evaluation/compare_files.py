@@ -1,0 +1,175 @@
+"""A comparison as files and as a table of the console."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmseg_medical import __version__
+from mmseg_medical.evaluation.compare import Comparison
+from mmseg_medical.evaluation.functional.statistics import PairComparison, RankTable
+from mmseg_medical.evaluation.table import _writable
+from mmseg_medical.files import atomic_write
+
+FORMAT = 'mmseg_medical.comparison/1'
+COMPARISON_FILE = 'comparison.json'
+PAIRS_FILE = 'comparison.csv'
+CASES_FILE = 'cases.csv'
+# Metrics of the console and of the figures; files and tables of the report have all.
+SHOWN = ('dice', 'hd95', 'assd')
+
+
+def headline_metrics(comparison: Comparison) -> list[str]:
+    """Metrics shown where there is no room for all: Dice, HD95, ASSD and the surface Dice."""
+    return [m for m in comparison.metrics if m in SHOWN or m.startswith('nsd@')]
+
+
+def write_comparison(
+    comparison: Comparison,
+    out_dir: str | Path,
+    failures: Mapping[str, Mapping[str, str]] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write ``comparison.json``, ``comparison.csv`` and ``cases.csv``, each whole or not at all.
+
+    Args:
+        comparison (Comparison): what to write.
+        out_dir (str | Path): folder, made if missing.
+        failures (Mapping | None): method -> case -> why it could not be evaluated.
+        facts (Mapping[str, Any] | None): further entries of the head of the JSON file, such as the folders.
+
+    Returns:
+        list[Path]: the files.
+    """
+    files = [Path(out_dir) / name for name in (COMPARISON_FILE, PAIRS_FILE, CASES_FILE)]
+    content = {
+        'format': FORMAT,
+        'version': __version__,
+        'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        **(facts or {}),
+        **comparison_content(comparison),
+        'failures': {method: dict(cases) for method, cases in (failures or {}).items()},
+    }
+    with atomic_write(files[0]) as file:
+        json.dump(content, file, indent=2, allow_nan=False)
+        file.write('\n')
+    for path, rows in zip(files[1:], (pair_rows(comparison), case_rows(comparison)), strict=True):
+        with atomic_write(path) as file:
+            csv.writer(file, lineterminator='\n').writerows(rows)
+    return files
+
+
+def comparison_content(comparison: Comparison) -> dict[str, Any]:
+    """Content of ``comparison.json``: undefined numbers are None, infinite ones the texts ``inf`` and ``-inf``."""
+    return _writable(
+        {
+            'conventions': {**comparison.table.conventions, **comparison.conventions()},
+            'methods': list(comparison.methods),
+            'classes': list(comparison.table.classes),
+            'metrics': list(comparison.table.metrics),
+            'cases': list(comparison.table.case_ids),
+            'summary': {name: table.summary() for name, table in comparison.tables.items()},
+            'pairs': {
+                name: {metric: [asdict(pair) for pair in pairs] for metric, pairs in metrics.items()}
+                for name, metrics in comparison.pairs.items()
+            },
+            'ranks': {
+                name: {metric: _ranks(ranks) for metric, ranks in metrics.items()}
+                for name, metrics in comparison.ranks.items()
+            },
+        }
+    )
+
+
+def _ranks(ranks: RankTable) -> dict[str, Any]:
+    return {
+        'mean_rank': dict(zip(ranks.methods, ranks.mean_rank.tolist(), strict=True)),
+        'wins': dict(zip(ranks.methods, ranks.wins.tolist(), strict=True)),
+        **{key: getattr(ranks, key) for key in ('num_cases', 'num_ties', 'num_left_out')},
+    }
+
+
+def pair_rows(comparison: Comparison) -> list[list[str]]:
+    """Rows of ``comparison.csv``: one a class, metric and pair, a head first; undefined numbers are empty."""
+    head = ['class', 'metric', 'first', 'second', 'num_pairs', 'num_left_out', 'mean_difference', 'ci_low', 'ci_high']
+    head += ['better', 'wilcoxon_p', 'wilcoxon_p_holm', 'permutation_p', 'permutation_p_holm']
+    rows = [head]
+    for name, metrics in comparison.pairs.items():
+        for metric, pairs in metrics.items():
+            for pair in pairs:
+                rows.append(
+                    [
+                        *(name, metric, pair.first, pair.second, str(pair.num_pairs), str(pair.num_left_out)),
+                        *map(_cell, (pair.mean_difference, pair.interval.low, pair.interval.high)),
+                        pair.better or '',
+                        *map(_cell, _p_values(pair)),
+                    ]
+                )
+    return rows
+
+
+def _p_values(pair: PairComparison) -> tuple[float, float, float, float]:
+    return pair.wilcoxon.p_value, pair.wilcoxon_holm, pair.permutation.p_value, pair.permutation_holm
+
+
+def case_rows(comparison: Comparison) -> list[list[str]]:
+    """Rows of ``cases.csv``: those of each method's own table below each other, with its name before them."""
+    rows = [['method', *comparison.table.rows()[0]]]
+    for name, table in comparison.tables.items():
+        rows += [[name, *row] for row in table.rows()[1:]]
+    return rows
+
+
+def comparison_text(comparison: Comparison, width: int = 150) -> str:
+    """The headline metrics as text, one row a class, metric and pair of methods, for the console."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    caption = (
+        f'{len(comparison.table.case_ids)} cases. Mean difference first - second [95 % bootstrap interval]; '
+        'p values of paired tests, adjusted by Holm over the pairs of methods.'
+    )
+    text = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify='left')
+    for head in ('class', 'metric', 'first', 'second'):
+        text.add_column(head)
+    for head in ('difference', 'better', 'cases', 'left out', 'Wilcoxon p', 'permutation p'):
+        text.add_column(head, justify='right', no_wrap=True)
+    for name in comparison.table.classes:
+        for metric in headline_metrics(comparison):
+            for pair in comparison.pairs[name][metric]:
+                text.add_row(
+                    *(name, metric, pair.first, pair.second, difference_text(pair), pair.better or '-'),
+                    *(str(pair.num_pairs), str(pair.num_left_out)),
+                    *map(p_text, (pair.wilcoxon_holm, pair.permutation_holm)),
+                )
+        text.add_section()
+    buffer = io.StringIO()
+    Console(file=buffer, width=width, no_color=True, highlight=False, markup=False).print(text)
+    return '\n'.join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def difference_text(pair: PairComparison) -> str:
+    """``+0.0123 [+0.0021, +0.0225]``; ``-`` where there is no mean difference, no interval where there is none."""
+    if math.isnan(pair.mean_difference):
+        return '-'
+    text, low, high = (f'{v:+.3g}' for v in (pair.mean_difference, pair.interval.low, pair.interval.high))
+    return text if math.isnan(pair.interval.low) else f'{text} [{low}, {high}]'
+
+
+def p_text(p_value: float) -> str:
+    """Three decimals, ``< 0.001`` below them, ``-`` where undefined."""
+    if math.isnan(p_value):
+        return '-'
+    return '< 0.001' if p_value < 0.001 else f'{p_value:.3f}'
+
+
+def _cell(value: float) -> str:
+    return '' if math.isnan(value) else f'{value:.6g}'
