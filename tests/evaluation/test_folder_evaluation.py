@@ -60,3 +60,24 @@ def test_nothing_to_evaluate(folders):
         (folders / 'pred' / f'{case}.npy').write_bytes(b'nonsense')
     with pytest.raises(ValueError, match=re.escape('none of the 3 cases of ') + '(?s:.*)c1: .*c1.npy'):
         evaluate(folders)
+
+
+@pytest.mark.realdata
+def test_real_hippocampi(realdata, tmp_path):
+    nibabel = pytest.importorskip('nibabel')
+    labels = sorted((realdata / 'Task04_Hippocampus' / 'labelsTr').glob('hippocampus_*.nii.gz'))[:3]
+    (tmp_path / 'pred').mkdir()
+    (tmp_path / 'target').mkdir()
+    for path in labels:
+        (tmp_path / 'target' / path.name).symlink_to(path)
+        image = nibabel.load(path)
+        shifted = np.roll(np.asarray(image.dataobj), 1, axis=1).astype(np.uint8)
+        nibabel.save(nibabel.Nifti1Image(shifted, image.affine), tmp_path / 'pred' / path.name)
+    table, failures = evaluate(tmp_path)
+    assert failures == []
+    assert len(table.case_ids) == 3
+    for name in ('a', 'b', 'both'):  # moved by one voxel of 1 mm
+        assert (table.column(name, 'hd') == 1).all()
+        assert (table.column(name, 'nsd@1mm') == 1).all()
+        np.testing.assert_array_equal(table.column(name, 'relative_volume_error'), 0)
+        assert (table.column(name, 'dice') < 1).all()

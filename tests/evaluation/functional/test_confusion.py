@@ -84,6 +84,16 @@ def test_labels_outside_the_range_are_named() -> None:
         confusion_counts(np.zeros((2, 1), int), np.array([[0], [255]]), multilabel=True, ignore_index=None)
 
 
+def test_a_whole_volume_of_one_class_is_counted_exactly() -> None:
+    target = np.ones((512, 512, 400), np.uint8)
+    pred = target.copy()
+    pred[0, 0, :3] = 0
+    counts = confusion_counts(pred, target, 2)
+    assert counts.tp.tolist() == [0, 512 * 512 * 400 - 3]
+    assert counts.fn.tolist() == [0, 3]
+    assert counts.fp.tolist() == [3, 0]
+
+
 def test_predictions_at_ignored_pixels_do_not_matter() -> None:
     assert confusion_matrix(np.array([99, 1]), np.array([255, 1]), 2).tolist() == [[0, 0], [0, 1]]
 
