@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import importlib
 import importlib.abc
 import json
@@ -23,6 +22,7 @@ import signal
 import sys
 import time
 from datetime import date
+from functools import cache
 from importlib.metadata import version
 from importlib.util import spec_from_loader
 from pathlib import Path
@@ -86,6 +86,7 @@ def _is_for_type_checkers(node: ast.stmt) -> bool:
 ALIASES = {'ArrayLike', 'Pair', 'Policy', 'Pooling', 'Surface', 'Worth', '_Corner', '_Pieces'}
 
 
+@cache
 def mutants_of(source: str) -> list[dict[str, str]]:
     """All mutants of a module that differ in meaning, as their code and the lines before and after."""
     from cosmic_ray.mutating import mutate_code
@@ -106,10 +107,16 @@ def mutants_of(source: str) -> list[dict[str, str]]:
                 continue
             if meaning not in seen:
                 seen.add(meaning)
-                lines = [t for t in difflib.ndiff(source.splitlines(), code.splitlines()) if t[0] in '-+']
-                before, after = (' '.join(t[2:].strip() for t in lines if t[0] == side) for side in '-+')
-                found.append({'operator': name, 'before': before, 'after': after, 'code': code})
+                found.append({'operator': name, **changed_lines(source.splitlines(), code.splitlines()), 'code': code})
     return found
+
+
+def changed_lines(old: list[str], new: list[str]) -> dict[str, str]:
+    while old and new and old[0] == new[0]:
+        old, new = old[1:], new[1:]
+    while old and new and old[-1] == new[-1]:
+        old, new = old[:-1], new[:-1]
+    return {name: ' '.join(line.strip() for line in lines) for name, lines in (('before', old), ('after', new))}
 
 
 class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -123,6 +130,9 @@ class Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return spec_from_loader(name, self, origin=str(self.path), is_package=is_package) if name == self.name else None
 
     def exec_module(self, module: Any) -> None:
+        module.__file__ = str(self.path)
+        if self.path.name == '__init__.py':
+            module.__path__ = [str(self.path.parent)]
         exec(compile(self.code, str(self.path), 'exec'), module.__dict__)  # noqa: S102
 
 
@@ -166,6 +176,7 @@ def _run_tests(module: str, code: str) -> int:
     path = SOURCES / f'{module}.py'
     name = f'{PACKAGE}.{module}'.replace('/', '.').removesuffix('.__init__')
     sys.meta_path.insert(0, Loader(name, path, code))
+    importlib.import_module(name)  # before pytest, which would load it from its file to rewrite assertions
     return int(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', *test_files(module), str(path)]))
 
 
@@ -184,9 +195,9 @@ def measure(module: str, sample: int, seed: int, known: dict[str, Any] | None) -
         drawn = rng.sample(mutants, min(sample or len(mutants), len(mutants)))
         counts = {'mutants': len(mutants), 'sampled': len(drawn), 'killed': 0, 'timeouts': 0, 'survivors': []}
     for mutant in drawn:
-        result = outcome(module, mutant.pop('code'))
+        result = outcome(module, mutant['code'])
         if result == 'survived':
-            counts['survivors'].append(mutant)
+            counts['survivors'].append({key: text for key, text in mutant.items() if key != 'code'})
         else:
             counts['killed' if result == 'killed' else 'timeouts'] += 1
     return counts

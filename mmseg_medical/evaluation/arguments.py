@@ -33,7 +33,7 @@ def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
         '--resample-prediction', action='store_true', help="bring predictions on other grids onto the target's"
     )
     parser.add_argument('--jobs', type=int, default=1, metavar='N', help='processes (1)')
-    parser.add_argument('--out', metavar='DIR', help='folder for the files (evaluation beside the predictions)')
+    parser.add_argument('--out', metavar='DIR', help='folder for the files (PRED_evaluation, or comparison)')
 
 
 def options_from(arguments: argparse.Namespace) -> FolderOptions:

@@ -78,6 +78,29 @@ def compared_metrics(table: CaseTable) -> tuple[str, ...]:
     return tuple(metric for metric in table.metrics if higher_is_better(metric) is not None)
 
 
+def named_folders(words: Sequence[str]) -> dict[str, str]:
+    """Read methods and their folders from words such as ``ours=predictions``.
+
+    Raises:
+        ValueError: a word has no name, no folder or no equals sign, a name is given twice, or there are fewer than two.
+
+    Example:
+        >>> named_folders(['ours=predictions', 'theirs=other/predictions'])
+        {'ours': 'predictions', 'theirs': 'other/predictions'}
+    """
+    folders: dict[str, str] = {}
+    for word in words:
+        name, _, folder = word.partition('=')
+        if not name or not folder:
+            raise ValueError(f'{word!r} is not of the form NAME=DIR, such as ours=predictions')
+        if name in folders:
+            raise ValueError(f'the method {name!r} is given twice: {folders[name]} and {folder}')
+        folders[name] = folder
+    if len(folders) < 2:
+        raise ValueError(f'a comparison needs two methods or more, got {len(folders)}: {", ".join(folders) or "none"}')
+    return folders
+
+
 def compare_tables(tables: Mapping[str, CaseTable], seed: int = 0) -> Comparison:
     """Compare methods, case by case.
 

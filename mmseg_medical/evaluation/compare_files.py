@@ -138,16 +138,16 @@ def comparison_text(comparison: Comparison, width: int = 150) -> str:
         'p values of paired tests, adjusted by Holm over the pairs of methods.'
     )
     text = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify='left')
-    for head in ('class', 'metric', 'first', 'second'):
-        text.add_column(head)
-    for head in ('difference', 'better', 'cases', 'left out', 'Wilcoxon p', 'permutation p'):
+    for head in ('class', 'metric', 'first', 'second', 'better'):
+        text.add_column(head, no_wrap=True, overflow='ellipsis', max_width=18)
+    for head in ('difference', 'cases', 'left out', 'Wilcoxon p', 'permutation p'):
         text.add_column(head, justify='right', no_wrap=True)
     for name in comparison.table.classes:
         for metric in headline_metrics(comparison):
             for pair in comparison.pairs[name][metric]:
                 text.add_row(
-                    *(name, metric, pair.first, pair.second, difference_text(pair), pair.better or '-'),
-                    *(str(pair.num_pairs), str(pair.num_left_out)),
+                    *(name, metric, pair.first, pair.second, pair.better or '-'),
+                    *(difference_text(pair), str(pair.num_pairs), str(pair.num_left_out)),
                     *map(p_text, (pair.wilcoxon_holm, pair.permutation_holm)),
                 )
         text.add_section()

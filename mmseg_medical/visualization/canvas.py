@@ -70,7 +70,11 @@ def label(name: str, width: int = 22, lines: int = 2) -> str:
 
 def number(value: float) -> str:
     """Three digits, a minus as long as that of the axes."""
-    return (f'{value:,.0f}' if 1000 <= abs(value) < 1e12 else f'{value:.3g}').replace('-', '−')
+    return (
+        (f'{value:,.0f}' if 1000 <= abs(value) < 1e12 else f'{value:.3g}')
+        .translate({ord('-'): '−'})
+        .replace('inf', '∞')
+    )
 
 
 def spread(values: np.ndarray, axis: str, axes: Axes) -> None:
@@ -89,7 +93,7 @@ def spread(values: np.ndarray, axis: str, axes: Axes) -> None:
     if sizes.size and sizes.max() > 30 * np.median(sizes):
         threshold = 10.0 ** math.floor(math.log10(np.quantile(sizes, 0.25)))
         getattr(axes, f'set_{axis}scale')('symlog', linthresh=threshold)
-        getattr(axes, f'{axis}axis').set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+        getattr(axes, f'{axis}axis').set_major_formatter(FuncFormatter(lambda value, _: number(value)))
 
 
 def write_in(axes: Axes, text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +12,10 @@ from mmseg_medical.evaluation.compare_files import headline_metrics, p_text
 from mmseg_medical.evaluation.functional.statistics import PairComparison
 from mmseg_medical.visualization.canvas import SERIES, SOFT, label, new_panels, number, png, spread, write_in
 from mmseg_medical.visualization.distributions import Row, draw_rows, state_handles
-from mmseg_medical.visualization.evaluation_figures import axis_label, is_score
+from mmseg_medical.visualization.evaluation_figures import axis_label, file_name, is_score
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 _EQUAL = '#9aa0a6'
@@ -28,19 +28,19 @@ def comparison_figures(comparison: Comparison) -> dict[str, bytes]:
         comparison (Comparison): the methods.
 
     Returns:
-        dict[str, bytes]: file name without suffix, such as ``box_dice`` or ``difference_dice_A_B`` -> PNG.
+        dict[str, bytes]: file name without suffix, such as ``box_dice`` or ``difference_dice_1_A_B`` -> PNG.
     """
     figures = {}
     for metric in headline_metrics(comparison):
-        figures[_file_name('box', metric)] = method_figure(comparison, metric)
+        figures[file_name('box', metric)] = method_figure(comparison, metric)
         for index, pair in enumerate(comparison.pairs[comparison.table.classes[0]][metric]):
-            name = _file_name('difference', metric, pair.first, pair.second)
-            figures[name] = difference_figure(comparison, metric, index)
+            figures[difference_name(metric, index, pair)] = difference_figure(comparison, metric, index)
     return figures
 
 
-def _file_name(*parts: str) -> str:
-    return re.sub(r'[^\w@.+-]', '_', '_'.join(parts))
+def difference_name(metric: str, index: int, pair: PairComparison) -> str:
+    """Name of the figure of a pair; the number keeps names of methods apart that differ in blanks only."""
+    return file_name('difference', metric, str(index + 1), pair.first[:40], pair.second[:40])
 
 
 def method_figure(comparison: Comparison, metric: str) -> bytes:
@@ -71,7 +71,7 @@ def method_figure(comparison: Comparison, metric: str) -> bytes:
     axes.set(ylim=(len(table.classes) - 0.5, -0.5), xlabel=axis_label(table, metric))
     axes.set_yticks(range(len(table.classes)), [label(name) for name in table.classes])
     axes.grid(visible=False, axis='y')
-    handles = [
+    handles: list[Artist] = [
         Patch(facecolor=SERIES[m % len(SERIES)], alpha=0.6, label=label(method, 24, 1))
         for m, method in enumerate(methods)
     ]
@@ -101,16 +101,19 @@ def difference_figure(comparison: Comparison, metric: str, pair: int = 0) -> byt
         both = comparison.pairs[name][metric][pair]
         text = _differences(axes, comparison.differences(name, metric, both), both, not is_score(metric))
         axes.set_title(f'{label(name, 40, 1)}\n{text}', fontsize=9)
-    first, second = label(both.first, 24, 1), label(both.second, 24, 1)
+    first, second = label(both.first, 18, 1), label(both.second, 18, 1)
     unit = comparison.table.unit_of(metric)
-    figure.supylabel(f'{metric}: {first} - {second}{f" in {unit}" if unit else ""}', fontsize=10)
+    figure.supylabel(f'difference of {metric}{f" in {unit}" if unit else ""}', fontsize=10)
     figure.supxlabel('cases, sorted', fontsize=10)
     handles = [
         Patch(facecolor=SERIES[0], label=f'{first} better'),
         Patch(facecolor=SERIES[1], label=f'{second} better'),
-        Line2D([], [], color='#1f2328', linewidth=1.4, label='mean with 95 % interval'),
+        Line2D([], [], color='#1f2328', linewidth=1.4, label='mean, 95 % interval'),
     ]
-    figure.legend(handles=handles, loc='outside upper center', ncols=3, frameon=False)
+    title = f'{first} − {second}'
+    figure.legend(
+        handles=handles, title=title, loc='outside upper center', ncols=3, frameon=False, fontsize=9, columnspacing=1.2
+    )
     return png(figure)
 
 
@@ -135,7 +138,7 @@ def _differences(axes: Axes, differences: np.ndarray, pair: PairComparison, lowe
             axes.text(1.01, side * edge, text, transform=axes.get_yaxis_transform(), va='center', fontsize=12)
         top = edge
     better = -values if lower_is_better else values
-    colors = np.where(better > 0, SERIES[0], np.where(better < 0, SERIES[1], _EQUAL))
+    colors = [SERIES[0] if value > 0 else SERIES[1] if value < 0 else _EQUAL for value in better]
     numbers = np.arange(1, values.size + 1)
     axes.vlines(numbers, 0, values, colors=colors, linewidth=1.6 if values.size <= 60 else 0.8, alpha=0.6)
     axes.scatter(numbers, values, s=22 if values.size <= 60 else 7, c=colors, zorder=3, clip_on=False)
@@ -150,7 +153,10 @@ def _differences(axes: Axes, differences: np.ndarray, pair: PairComparison, lowe
     axes.set_ylim(*_limits(axes, min(bottom, 0.0), max(ceiling, 0.0), top))
     room = 0.5 + 0.02 * values.size
     axes.set_xlim(1 - room, values.size + room)
-    axes.locator_params(axis='x', nbins=6, integer=True)
+    if values.size <= 6:
+        axes.set_xticks(numbers)
+    else:
+        axes.locator_params(axis='x', nbins=6, integer=True)
     interval = f' [{number(low)}, {number(high)}]' if math.isfinite(low) else ''
     mean = f'mean {number(pair.mean_difference)}{interval}' if not math.isnan(pair.mean_difference) else 'no mean'
     tests = f'Wilcoxon p {_p(pair.wilcoxon_holm)}, permutation p {_p(pair.permutation_holm)}'
@@ -168,4 +174,4 @@ def _limits(axes: Axes, low: float, high: float, size: float) -> tuple[float, fl
 
 def _p(value: float) -> str:
     text = p_text(value)
-    return text if text.startswith(('<', '-')) else f'= {text}'
+    return 'undefined' if text == '-' else text if text.startswith('<') else f'= {text}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,7 +100,8 @@ def _box(axes: Axes, row: Row, values: np.ndarray) -> None:
     reach = 1.5 * (third - first)
     low, high = values[values >= first - reach].min(), values[values <= third + reach].max()
     half = 0.36 * row.height
-    y, line = row.position, {'color': row.color or SOFT, 'linewidth': 1.2, 'zorder': 3}
+    y = row.position
+    line: Any = {'color': row.color or SOFT, 'linewidth': 1.2, 'zorder': 3}
     axes.barh(y, third - first, left=first, height=2 * half, color=row.color or '#9aa0a6', alpha=0.22, zorder=2)
     box = [first, third, third, first, first], [y - half, y - half, y + half, y + half, y - half]
     axes.plot(*box, **line)

@@ -31,12 +31,16 @@ def evaluation_figures(table: CaseTable) -> dict[str, bytes]:
     """
     figures = {}
     for metric in drawn_metrics(table):
-        name = re.sub(r'[^\w@.+-]', '_', metric)
-        figures[f'box_{name}'] = box_figure(table, metric)
-        figures[f'violin_{name}'] = violin_figure(table, metric)
+        figures[file_name('box', metric)] = box_figure(table, metric)
+        figures[file_name('violin', metric)] = violin_figure(table, metric)
     if volume_metric(table) is not None:
         figures['bland_altman'] = bland_altman_figure(table)
     return figures
+
+
+def file_name(*parts: str) -> str:
+    """Join words to the name of a file."""
+    return re.sub(r'[^\w@.+-]', '_', '_'.join(parts))
 
 
 def drawn_metrics(table: CaseTable) -> list[str]:

@@ -1,0 +1,55 @@
+"""Compare several folders of predicted label maps against one folder of true ones, with paired tests.
+
+    python tools/compare.py ours=predictions theirs=other_predictions --target labels --num-classes 3 --out comparison
+
+Files are NIfTI, NRRD, MHD, MHA, PNG, TIFF or npy and are paired by their names. Writes comparison.json,
+comparison.csv, cases.csv, figures and report.html.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from mmseg_medical import cli
+from mmseg_medical.evaluation.arguments import add_evaluation_arguments
+
+
+def main(arguments: argparse.Namespace) -> None:
+    from mmseg_medical.evaluation.arguments import options_from
+    from mmseg_medical.evaluation.compare import common_cases, compare_tables, named_folders
+    from mmseg_medical.evaluation.compare_files import comparison_text, write_comparison
+    from mmseg_medical.evaluation.folder_evaluation import evaluate_folders
+    from mmseg_medical.visualization.comparison_report import write_comparison_report
+
+    options = options_from(arguments)
+    folders = named_folders(arguments.methods)
+    out = Path(arguments.out or 'comparison')
+    tables, failed = {}, {}
+    for name, folder in folders.items():
+        print(f'{name}: {folder}', file=sys.stderr)
+        tables[name], failures = evaluate_folders(folder, arguments.target, options)
+        failed[name] = {failure.case_id: failure.error for failure in failures}
+    comparison = compare_tables(common_cases(tables), arguments.seed)
+    facts = {'methods': ', '.join(arguments.methods), 'target': arguments.target, 'command': shlex.join(sys.argv)}
+    files = write_comparison(comparison, out, failed, {'folders': folders, 'target': arguments.target})
+    files += write_comparison_report(comparison, out, failed, facts)
+    print(comparison_text(comparison))
+    print(f'Written to {out}: {", ".join(str(file.relative_to(out)) for file in files)}')
+    lost = {case_id for failures in failed.values() for case_id in failures}
+    if lost:
+        for name, failures in failed.items():
+            for case_id, error in failures.items():
+                print(f'{name}, {case_id}: {error}', file=sys.stderr)
+        print(f'{len(lost)} cases could not be evaluated for every method and are left out of all', file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('methods', nargs='+', metavar='NAME=DIR', help='a method and the folder of its predictions')
+    add_evaluation_arguments(parser)
+    parser.add_argument('--seed', type=int, default=0, help='of bootstrap and permutations (0)')
+    cli.run(parser, main)
