@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib
 import importlib.abc
 import json
@@ -167,6 +168,9 @@ def _run_tests(module: str, code: str) -> int:
     for name in [n for n in sys.modules if n.startswith(PACKAGE)]:
         if in_kernels or 'kernels' not in name:
             del sys.modules[name]
+    for name, loaded in list(sys.modules.items()):
+        if str(getattr(loaded, '__file__', None)).startswith(str(TESTS)):
+            del sys.modules[name]
     if in_kernels:  # the compiled code on disk is that of the file
         import numba
 
@@ -177,7 +181,7 @@ def _run_tests(module: str, code: str) -> int:
     name = f'{PACKAGE}.{module}'.replace('/', '.').removesuffix('.__init__')
     sys.meta_path.insert(0, Loader(name, path, code))
     importlib.import_module(name)  # before pytest, which would load it from its file to rewrite assertions
-    return int(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', *test_files(module), str(path)]))
+    return int(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', *test_files(module), str(path)]))
 
 
 def measure(module: str, sample: int, seed: int, known: dict[str, Any] | None) -> dict[str, Any]:
@@ -225,13 +229,14 @@ def main() -> None:
     parser.add_argument('--again', action='store_true', help='only what survived so far')
     parser.add_argument('--out', type=Path, default=RESULTS)
     args = parser.parse_args()
-    os.environ['OMP_NUM_THREADS'] = '1'
-    for name in ('pytest', 'hypothesis', 'sklearn.metrics', 'scipy.stats', 'scipy.ndimage', 'mmseg_medical.evaluation'):
-        importlib.import_module(name)
+    os.environ |= {'OMP_NUM_THREADS': '1', 'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'}
     import hypothesis
+    import pytest
 
     hypothesis.settings.register_profile('mutation', derandomize=True, database=None, deadline=None)
     hypothesis.settings.load_profile('mutation')
+    pytest.main(['-q', '-p', 'no:cacheprovider', str(TESTS)])  # imports and compiles what all forks share
+    gc.freeze()
     before = json.loads(args.out.read_text()) if args.out.exists() else {}
     modules, equivalent = before.get('modules', {}), before.get('equivalent', [])
     names = sorted(str(path.relative_to(SOURCES).with_suffix('')) for path in SOURCES.rglob('*.py'))

@@ -15,7 +15,7 @@ from typing import Any
 from mmseg_medical import __version__
 from mmseg_medical.evaluation.compare import Comparison
 from mmseg_medical.evaluation.functional.statistics import PairComparison, RankTable
-from mmseg_medical.evaluation.table import _writable
+from mmseg_medical.evaluation.json_numbers import json_ready
 from mmseg_medical.files import atomic_write
 
 FORMAT = 'mmseg_medical.comparison/1'
@@ -23,12 +23,12 @@ COMPARISON_FILE = 'comparison.json'
 PAIRS_FILE = 'comparison.csv'
 CASES_FILE = 'cases.csv'
 # Metrics of the console and of the figures; files and tables of the report have all.
-SHOWN = ('dice', 'hd95', 'assd')
+_SHOWN = ('dice', 'hd95')
 
 
 def headline_metrics(comparison: Comparison) -> list[str]:
-    """Metrics shown where there is no room for all: Dice, HD95, ASSD and the surface Dice."""
-    return [m for m in comparison.metrics if m in SHOWN or m.startswith('nsd@')]
+    """Metrics shown where there is no room for all: Dice, HD95 and the surface Dice."""
+    return [m for m in comparison.metrics if m in _SHOWN or m.startswith('nsd@')]
 
 
 def write_comparison(
@@ -68,7 +68,7 @@ def write_comparison(
 
 def comparison_content(comparison: Comparison) -> dict[str, Any]:
     """Content of ``comparison.json``: undefined numbers are None, infinite ones the texts ``inf`` and ``-inf``."""
-    return _writable(
+    return json_ready(
         {
             'conventions': {**comparison.table.conventions, **comparison.conventions()},
             'methods': list(comparison.methods),

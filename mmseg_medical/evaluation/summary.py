@@ -14,6 +14,7 @@ from mmseg_medical.evaluation.functional.confusion import ConfusionCounts
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy, states_of
 from mmseg_medical.evaluation.functional.overlap import SCORES, Policy, mean_over_cases
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall
+from mmseg_medical.evaluation.json_numbers import json_ready
 from mmseg_medical.evaluation.natural_order import natural_key
 
 #: score -> name in logs, tables and files
@@ -138,7 +139,7 @@ class SegSummary:
                 'classes': {name: _area(curve) for name, curve in self.curves.items()},
                 'num_defined_classes': sum(curve.num_positives > 0 for curve in self.curves.values()),
             }
-        return _without_nan(result)
+        return json_ready(result)
 
 
 def summarize(
@@ -225,11 +226,3 @@ def _area(curve: PrecisionRecall) -> dict[str, float | int]:
         'num_positives': curve.num_positives,
         'num_pixels': curve.num_pixels,
     }
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -18,6 +18,7 @@ from mmseg_medical.evaluation.cases import CaseScores
 from mmseg_medical.evaluation.functional.empty import STATES
 from mmseg_medical.evaluation.functional.overlap import mean_over_cases
 from mmseg_medical.evaluation.functional.statistics import describe
+from mmseg_medical.evaluation.json_numbers import json_ready
 from mmseg_medical.evaluation.natural_order import natural_key
 from mmseg_medical.evaluation.options import EvaluationOptions
 
@@ -132,7 +133,7 @@ class CaseTable:
             },
             'summary': self.summary(),
         }
-        return _writable(content)
+        return json_ready(content)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> CaseTable:
@@ -195,14 +196,3 @@ def _cell(value: float) -> str:
 
 def _read(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _writable(value: Any) -> Any:
-    """JSON has neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: _writable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_writable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

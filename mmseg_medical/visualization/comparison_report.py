@@ -16,7 +16,7 @@ from mmseg_medical.visualization.evaluation_report import (
     COUNTS,
     FIGURE_NOTE,
     Summary,
-    class_table,
+    class_details,
     count,
     failure_box,
     metric_head,
@@ -82,10 +82,7 @@ def render_comparison(
     parts += [
         details(
             f'All metrics of {name}',
-            ''.join(
-                f'<h3>{escape(class_name)}</h3>{html_table(*class_table(own, summaries[name][class_name]))}'
-                for class_name in own.classes
-            ),
+            ''.join(class_details(own, class_name, summaries[name][class_name]) for class_name in own.classes),
         )
         for name, own in comparison.tables.items()
     ]
@@ -114,12 +111,12 @@ def render_comparison(
 
 def _methods(comparison: Comparison, summaries: Mapping[str, Summary]) -> tuple[list[str], list[list[str]]]:
     table, shown = comparison.table, headline_metrics(comparison)
-    head = ['class', 'method', *(metric_head(table, metric) for metric in shown), *COUNTS.values()]
+    head = ['class', 'method', *COUNTS.values(), *(metric_head(table, metric) for metric in shown)]
     body = [
         [
             *(class_name, method),
-            *(interval_text(summary[class_name][metric]) for metric in shown),
             *(str(summary[class_name][table.metrics[0]][key]) for key in COUNTS),
+            *(interval_text(summary[class_name][metric]) for metric in shown),
         ]
         for class_name in table.classes
         for method, summary in summaries.items()
@@ -128,14 +125,14 @@ def _methods(comparison: Comparison, summaries: Mapping[str, Summary]) -> tuple[
 
 
 def _pairs(comparison: Comparison, metrics: list[str]) -> tuple[list[str], list[list[str]]]:
-    head = ['class', 'metric', 'methods', 'mean difference [95 % interval]', 'better on average', 'cases', 'left out']
-    head += ['Wilcoxon p', 'Holm', 'permutation p', 'Holm']
+    head = ['class', 'metric', 'methods', 'mean difference [95 % interval]', 'Wilcoxon p', 'Holm']
+    head += ['permutation p', 'Holm', 'better on average', 'cases', 'left out']
     body = [
         [
             *(name, metric_head(comparison.table, metric), f'{pair.first} − {pair.second}', difference_text(pair)),
-            *(pair.better or '-', str(pair.num_pairs), str(pair.num_left_out)),
             *map(p_text, (pair.wilcoxon.p_value, pair.wilcoxon_holm)),
             *map(p_text, (pair.permutation.p_value, pair.permutation_holm)),
+            *(pair.better or '-', str(pair.num_pairs), str(pair.num_left_out)),
         ]
         for name in comparison.table.classes
         for metric in metrics

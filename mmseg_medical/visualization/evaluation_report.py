@@ -26,7 +26,7 @@ Summary = dict[str, dict[str, dict[str, float | int]]]
 #: counts of a summary and what tables call them
 COUNTS = {'n_valid': 'valid', 'n_missed': 'missed', 'n_false_alarm': 'false alarms', 'n_empty': 'rightly empty'}
 # Metrics of the cards and of the first table; the tables of single classes have all.
-_HEADLINES = ('dice', 'iou', 'hd95', 'assd')
+_HEADLINES = ('dice', 'hd95')
 FIGURE_NOTE = (
     'Every dot is a case, by its state: what is missed or a false alarm has the value that the convention for empty '
     'masks says. Box: quartiles and median; whiskers reach to the last case within 1.5 times the box. Axes marked in '
@@ -101,9 +101,7 @@ def render_evaluation(
         '<p class="soft">Mean over the defined cases [95 % bootstrap interval], and how many cases of each state '
         'there are.</p>',
     ]
-    parts += [
-        details(f'All metrics of {name}', html_table(*class_table(table, summary[name]))) for name in table.classes
-    ]
+    parts += [class_details(table, name, summary[name]) for name in table.classes]
     parts += [
         details('What the numbers mean', definitions(table.conventions)),
         *_figures(table, figures),
@@ -136,7 +134,7 @@ def failure_box(failures: Mapping[str, str]) -> str:
     title = (
         f'{count(len(failures), "file")} could not be evaluated and {"is" if len(failures) == 1 else "are"} left out'
     )
-    return f'<div class="card" style="border: 2px solid #d9302c"><b>{escape(title)}</b>{definitions(failures)}</div>'
+    return f'<div class="card" style="border: 2px solid #d9302c"><h3>{escape(title)}</h3>{definitions(failures)}</div>'
 
 
 def metric_head(table: CaseTable, metric: str) -> str:
@@ -155,9 +153,10 @@ def _cards(table: CaseTable, summary: Summary) -> str:
     for metric in headlines(table):
         means = [summary[name][metric]['mean'] for name in table.classes]
         defined = [mean for mean in means if not math.isnan(mean)]
-        value = f'{np.mean(defined):.4g} {table.unit_of(metric)}' if defined else '-'
+        value = f'{np.mean(defined):.4g}' if defined else '-'
+        name = f'{metric} {table.unit_of(metric)}'.strip()
         over = f'{len(defined)} of ' if len(defined) < len(means) else ''
-        title = metric if len(means) == 1 else f'{metric}, mean over {over}{len(means)} classes'
+        title = name if len(means) == 1 else f'{name}, mean over {over}{len(means)} classes'
         cards.append((value, title))
     for state in ('missed', 'false_alarm'):
         number = int((table.states == STATES.index(state)).sum())
@@ -168,29 +167,34 @@ def _cards(table: CaseTable, summary: Summary) -> str:
 
 def _overview(table: CaseTable, summary: Summary) -> tuple[list[str], list[list[str]]]:
     shown = headlines(table)
-    head = ['class', *(metric_head(table, metric) for metric in shown), *COUNTS.values()]
+    head = ['class', *COUNTS.values(), *(metric_head(table, metric) for metric in shown)]
     body = [
         [
             name,
-            *(interval_text(summary[name][metric]) for metric in shown),
             *(str(summary[name][table.metrics[0]][key]) for key in COUNTS),
+            *(interval_text(summary[name][metric]) for metric in shown),
         ]
         for name in table.classes
     ]
     return head, body
 
 
-def class_table(
-    table: CaseTable, described: Mapping[str, Mapping[str, float | int]]
-) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of one class: all metrics with their spread and the counts behind them."""
-    head = ['metric', 'mean [95 % interval]', 'median', 'standard deviation', 'defined', *COUNTS.values()]
-    body = []
+def class_details(table: CaseTable, class_name: str, described: Mapping[str, Mapping[str, float | int]]) -> str:
+    """All metrics of one class with their spread, and the counts behind them, to open on a click.
+
+    Args:
+        table (CaseTable): all cases.
+        class_name (str): one of its classes.
+        described (Mapping): metric -> numbers, the class's part of the table's summary.
+    """
+    rows = []
     for metric in table.metrics:
         numbers = dict(described[metric])
         row = [metric_head(table, metric), interval_text(numbers), _cell(numbers['median']), _cell(numbers['std'])]
-        body.append([*row, *(str(numbers[key]) for key in ('n_defined', *COUNTS))])
-    return head, body
+        rows.append([*row, f'{numbers["n_defined"]} of {numbers["n_cases"]}'])
+    head = ['metric', 'mean [95 % interval]', 'median', 'standard deviation', 'defined cases']
+    counts = ', '.join(f'{described[table.metrics[0]][key]} {word}' for key, word in COUNTS.items())
+    return details(f'{class_name}, all metrics: {counts}', html_table(head, rows))
 
 
 def _cell(value: float) -> str:
