@@ -43,7 +43,8 @@ def main(arguments: argparse.Namespace) -> None:
         for name, failures in failed.items():
             for case_id, error in failures.items():
                 print(f'{name}, {case_id}: {error}', file=sys.stderr)
-        print(f'{len(lost)} cases could not be evaluated for every method and are left out of all', file=sys.stderr)
+        cases = '1 case' if len(lost) == 1 else f'{len(lost)} cases'
+        print(f'{cases} could not be evaluated for every method and left out of all', file=sys.stderr)
         sys.exit(1)
 
 

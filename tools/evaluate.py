@@ -9,6 +9,7 @@ figures and report.html.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main(arguments: argparse.Namespace) -> None:
     out = Path(arguments.out or pred.with_name(f'{pred.name}_evaluation'))
     table, failures = evaluate_folders(arguments.pred, arguments.target, options)
     failed = {failure.case_id: failure.error for failure in failures}
-    facts = {'pred': str(arguments.pred), 'target': str(arguments.target)}
+    facts = {'pred': str(arguments.pred), 'target': str(arguments.target), 'command': shlex.join(sys.argv)}
     files = write_table(table, out, failed, facts)
     files += write_evaluation_report(table, out, failed, facts)
     print(table_text(table))

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,10 @@ class CaseTable:
             dict: class -> metric -> ``mean median std ci_low ci_high`` of the defined values (NaN where there are
             none) and ``n_cases n_defined n_valid n_missed n_false_alarm n_empty``.
         """
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> dict[str, dict[str, dict[str, float | int]]]:
         result: dict[str, dict[str, dict[str, float | int]]] = {}
         for name in self.classes:
             result[name] = {}

@@ -50,4 +50,11 @@ def interval_text(described: dict[str, float | int]) -> str:
     mean, low, high = (described[key] for key in ('mean', 'ci_low', 'ci_high'))
     if math.isnan(mean):
         return '-'
-    return f'{mean:.4g}' if math.isnan(low) or math.isnan(high) else f'{mean:.4g} [{low:.4g}, {high:.4g}]'
+    if math.isnan(low) or math.isnan(high):
+        return _digits(mean)
+    return f'{_digits(mean)} [{_digits(low)}, {_digits(high)}]'
+
+
+def _digits(value: float) -> str:
+    """Four digits, or all before the point."""
+    return f'{value:.4g}' if abs(value) < 1000 or math.isinf(value) else f'{value:,.0f}'

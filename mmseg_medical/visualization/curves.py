@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall
+from mmseg_medical.visualization.canvas import new_panels, png
 from mmseg_medical.visualization.palette import Color
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 #: numbers by step of one logged name
 Series = dict[str, list[tuple[float, float]]]
-
-_STYLE: Any = {
-    'font.size': 10,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'axes.grid': True,
-    'grid.color': '#e3e6ea',
-    'grid.linewidth': 0.8,
-    'axes.edgecolor': '#9aa0a6',
-    'axes.axisbelow': True,
-}
 
 
 def precision_recall_figure(curves: dict[str, PrecisionRecall], colors: dict[str, Color] | None = None) -> bytes:
@@ -43,7 +27,7 @@ def precision_recall_figure(curves: dict[str, PrecisionRecall], colors: dict[str
     Returns:
         bytes: PNG.
     """
-    figure, axes = _figure(6.4, 5.2)
+    figure, (axes,) = new_panels(1, 6.4, 5.2)
     for name, curve in curves.items():
         color = _ink((colors or {}).get(name))
         if curve.num_positives == 0:
@@ -55,7 +39,7 @@ def precision_recall_figure(curves: dict[str, PrecisionRecall], colors: dict[str
         axes.step(recall, precision, where='pre', color=color, linewidth=1.8, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel='recall', ylabel='precision', title='All pixels of the set')
     axes.legend(frameon=True, framealpha=0.9, edgecolor='none')
-    return _png(figure)
+    return png(figure)
 
 
 def training_figures(series: Series) -> dict[str, bytes]:
@@ -86,7 +70,7 @@ def training_figures(series: Series) -> dict[str, bytes]:
 
 
 def _line_figure(title: str, lines: Series, unit: str) -> bytes:
-    figure, axes = _figure(6.4, 3.6)
+    figure, (axes,) = new_panels(1, 6.4, 3.6)
     for name, points in lines.items():
         steps, values = np.array(points, dtype=float).T
         few = len(points) <= 60
@@ -96,7 +80,7 @@ def _line_figure(title: str, lines: Series, unit: str) -> bytes:
         axes.set_yscale('log')
     axes.set(xlabel='iteration', ylabel=unit, title=title)
     axes.legend(frameon=True, framealpha=0.9, edgecolor='none', fontsize=9)
-    return _png(figure)
+    return png(figure)
 
 
 def read_scalars(work_dir: str | Path) -> Series:
@@ -139,24 +123,6 @@ def _read_run(lines: Iterable[str]) -> Series:
 
 def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [point for point in points if math.isfinite(point[1])]
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout='constrained')
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-    return figure, axes
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=144)
-    return buffer.getvalue()
 
 
 def _ink(color: Color | None) -> tuple[float, ...] | None:

@@ -26,8 +26,8 @@ def test_defaults():
 def test_every_option():
     found = options(
         '--num-classes', '4', '--class-names', 'NCR', 'ED', 'ET', '--regions', 'WT=1,2,3', 'TC=1,3',
-        '--tolerance-mm', '0.5', '--surface', 'none', '--pooling', 'pooled', '--empty', 'perfect', '--ignore-index', '9',
-        '--spacing-mm', '1', '2', '--resample-prediction', '--jobs', '2',
+        '--tolerance-mm', '0.5', '--surface', 'none', '--pooling', 'pooled', '--empty', 'perfect',
+        '--ignore-index', '9', '--spacing-mm', '1', '2', '--resample-prediction', '--jobs', '2',
     )  # fmt: skip
     evaluation = found.evaluation
     assert evaluation.classes == {'NCR': (1,), 'ED': (2,), 'ET': (3,), 'WT': (1, 2, 3), 'TC': (1, 3)}

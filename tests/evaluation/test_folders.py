@@ -288,7 +288,8 @@ def test_number_of_jobs(jobs):
 
 
 SCRIPT = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite run in the background passes on that it is ignored
 sys.path.append({folder!r})
 from test_folders import cases, misbehave
 from functools import partial

@@ -120,6 +120,8 @@ def test_text():
     assert interval_text({'mean': math.nan, 'ci_low': math.nan, 'ci_high': math.nan}) == '-'
     assert interval_text({'mean': 0.5, 'ci_low': math.nan, 'ci_high': math.nan}) == '0.5'
     assert interval_text({'mean': 0.5, 'ci_low': 0.25, 'ci_high': 1}) == '0.5 [0.25, 1]'
+    assert interval_text({'mean': 13640.4, 'ci_low': -1000.2, 'ci_high': math.inf}) == '13,640 [-1,000, inf]'
+    assert interval_text({'mean': 999.94, 'ci_low': math.nan, 'ci_high': 1}) == '999.9'
 
 
 def test_units_and_directions():

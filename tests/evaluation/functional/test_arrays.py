@@ -35,6 +35,9 @@ def test_arrays_that_torch_cannot_view():
     own = np.arange(3)
     as_tensor(own)[0] = 9
     assert own[0] == 9  # a view, no copy
+    byte = np.zeros(3, np.uint8)
+    as_tensor(byte)[0] = 9
+    assert byte[0] == 9
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,8 @@ def test_range():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         check_range(labels, 3, 'pred', 255)
+    with pytest.raises(ValueError, match=r'4 \(1 px\), 5 \(1 px\), 6 \(1 px\) and 6 more values; num_classes=2'):
+        check_range(torch.arange(13), 2, 'pred', 255)
     check_range(torch.tensor([0, 2]), 3, 'pred', None)
     with pytest.raises(ValueError, match=re.escape('target holds labels outside 0..1: -1 (1 px); num')):
         check_range(torch.tensor([-1]), 2, 'target', None)
@@ -72,6 +77,7 @@ def test_range():
 def test_probabilities():
     assert as_probabilities(np.array([0, 1], np.float32), 'scores').tolist() == [0, 1]
     assert as_probabilities(np.empty((0, 2)), 'scores').shape == (0, 2)
+    assert as_probabilities(np.array([0.25, 0.75]), 'scores').tolist() == [0.25, 0.75]
     with pytest.raises(TypeError, match=re.escape('scores must be probabilities of a float type, got torch.int64')):
         as_probabilities(np.array([1]), 'scores')
     with pytest.raises(ValueError, match=re.escape('scores must be probabilities in 0..1, got NaN')):
@@ -96,3 +102,5 @@ def test_spacing():
             checked_spacing(wrong, 2)
     with pytest.raises(ValueError, match=re.escape('one number for each of the 3 axes, got (1.0, 2.0)')):
         checked_spacing((1, 2), 3)
+    with pytest.raises(ValueError, match=re.escape('one number for each of the 2 axes, got (1.0, 2.0, 3.0)')):
+        checked_spacing((1, 2, 3), 2)

@@ -94,6 +94,18 @@ def test_a_whole_volume_of_one_class_is_counted_exactly() -> None:
     assert counts.fp.tolist() == [3, 0]
 
 
+def test_number_of_masks() -> None:
+    masks = np.array([[1, 1, 0], [0, 1, 0]])
+    assert confusion_counts(masks, masks, 2, multilabel=True).tp.tolist() == [2, 1]
+    with pytest.raises(ValueError, match=r'shape \(C, \*S\) with C = number of classes, got \(\)'):
+        confusion_counts(np.array(1), np.array(1), multilabel=True)
+
+
+def test_pieces_of_ignored_pixels_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, '_CHUNK_CPU', 2)
+    assert confusion_matrix(np.array([1, 9, 1]), np.array([255, 255, 1]), 2).tolist() == [[0, 0], [0, 1]]
+
+
 def test_predictions_at_ignored_pixels_do_not_matter() -> None:
     assert confusion_matrix(np.array([99, 1]), np.array([255, 1]), 2).tolist() == [[0, 0], [0, 1]]
 

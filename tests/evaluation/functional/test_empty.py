@@ -32,6 +32,7 @@ def test_every_policy_is_in_the_table():
 def test_states():
     found = states_of([[2, 0], [1, 0]], [[3, 1], [0, 0]])
     assert found.dtype == np.int8
+    assert found.tolist() == [[0, 1], [2, 3]]
     assert [[STATES[s] for s in row] for row in found] == [['valid', 'missed'], ['false_alarm', 'empty']]
 
 

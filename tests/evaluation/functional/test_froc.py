@@ -7,8 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmseg_medical.evaluation.functional import froc as module
-from mmseg_medical.evaluation.functional.froc import LUNA16_RATES, ScanCandidates, candidates_from_map, froc
+from mmseg_medical.evaluation.functional.froc import (
+    FALSE_POSITIVE,
+    IGNORED,
+    LUNA16_RATES,
+    ScanCandidates,
+    candidates_from_map,
+    froc,
+)
 from mmseg_medical.evaluation.functional.lesions import match_lesions
 
 NAN, INF = math.nan, math.inf
@@ -205,7 +211,7 @@ def test_one_threshold_is_the_overlap_criterion(seed):
 
 
 def test_constants():
-    assert (module.FALSE_POSITIVE, module.IGNORED) == (-1, -2)
+    assert (FALSE_POSITIVE, IGNORED) == (-1, -2)
     lists = ScanCandidates([1, 2], [0, -1], 1)
     assert lists.scores.dtype == np.float64
     assert lists.hits.dtype == np.int64

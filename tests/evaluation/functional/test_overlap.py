@@ -113,6 +113,8 @@ def test_huge_counts_stay_exact() -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match='beta must be a positive number'):
         f_beta(1, 1, 1, beta=0)
+    with pytest.raises(ValueError, match='beta must be a positive number, got -1'):
+        f_beta(1, 1, 1, beta=-1)
     with pytest.raises(
         ValueError, match=re.escape("empty must be one of strict, perfect, infinite, exclude, got 'exlude'. Did")
     ):
@@ -127,6 +129,10 @@ def test_wrong_arguments() -> None:
         dice([1, 2], [1], [1])
     with pytest.raises(ValueError, match='one shape'):
         mean_over_cases([0.5], [1, 2])
+    with pytest.raises(ValueError, match=re.escape('one shape (N,), got (2,) and (1,)')):
+        mean_over_cases([0.5, 0.5], [1])
+    with pytest.raises(ValueError, match=re.escape('one shape (N,), got (1, 2) and (1, 2)')):
+        mean_over_cases([[0.5, 0.5]], [[0, 0]])
     with pytest.raises(ValueError, match=re.escape('values and states must have one shape (N,), got () and ()')):
         mean_over_cases(0.5, 1)
 

@@ -1,0 +1,76 @@
+"""tools/compare.py as a user calls it."""
+
+import json
+
+import numpy as np
+import pytest
+from command import run
+
+
+@pytest.fixture
+def folders(tmp_path):
+    generator = np.random.default_rng(0)
+    (tmp_path / 'labels').mkdir()
+    for case in range(1, 5):
+        labels = generator.integers(0, 3, (4, 5, 3), np.uint8).repeat(3, 0).repeat(3, 1)
+        np.save(tmp_path / 'labels' / f'case_{case}.npy', labels)
+        for number, method in enumerate(('ours', 'theirs')):
+            (tmp_path / method).mkdir(exist_ok=True)
+            wrong = generator.random(labels.shape) < 0.1 + 0.3 * number
+            np.save(tmp_path / method / f'case_{case}.npy', np.where(wrong, 0, labels).astype(np.uint8))
+    return tmp_path
+
+
+def compare(folder, *words, names=('ours', 'theirs'), **options):
+    methods = [f'{name}={folder / name}' for name in names]
+    return run(
+        'compare.py', *methods, '--target', folder / 'labels', '--num-classes', 3, '--spacing-mm', 1, 1, 2, *words,
+        **options,
+    )  # fmt: skip
+
+
+def test_comparison(folders):
+    out = folders / 'out'
+    done = compare(folders, '--class-names', 'a', 'b', '--regions', 'all=1,2', '--seed', 5, '--out', out)
+    assert 'Holm' in done.stdout
+    assert 'report.html' in done.stdout
+    content = json.loads((out / 'comparison.json').read_text())
+    assert content['methods'] == ['ours', 'theirs']
+    assert content['classes'] == ['a', 'b', 'all']
+    assert content['conventions']['seed'] == '5'
+    assert content['folders']['theirs'] == str(folders / 'theirs')
+    (pair,) = content['pairs']['all']['dice']
+    assert pair['better'] == 'ours'
+    assert pair['wilcoxon']['p_value'] == 0.125  # four cases, all better
+    assert pair['num_pairs'] == 4
+    assert (out / 'figures' / 'difference_hd95_1_ours_theirs.png').exists()
+    assert '<html' in (out / 'report.html').read_text()
+    assert len((out / 'cases.csv').read_text().splitlines()) == 1 + 2 * 4 * 3
+
+
+def test_a_broken_file_is_left_out_of_all(folders):
+    (folders / 'theirs' / 'case_2.npy').write_bytes(b'nonsense')
+    done = compare(folders, '--surface', 'none', '--out', folders / 'out', code=1)
+    assert 'theirs, case_2: ' in done.stderr
+    assert '1 case could not be evaluated for every method' in done.stderr
+    content = json.loads((folders / 'out' / 'comparison.json').read_text())
+    assert content['cases'] == ['case_1', 'case_3', 'case_4']
+    assert 'case_2.npy' in content['failures']['theirs']['case_2']
+    assert 'could not be evaluated' in (folders / 'out' / 'report.html').read_text()
+
+
+def test_a_missing_file(folders):
+    (folders / 'theirs' / 'case_2.npy').unlink()
+    assert 'case_2' in compare(folders, fails=True).stderr
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['ours=x', 'ours=y'], "the method 'ours' is given twice: x and y"),
+        (['a=nowhere', 'b=nothing'], 'nowhere'),
+    ],
+)
+def test_what_is_wrong_ends_at_once(words, message):
+    done = run('compare.py', *words, '--target', 'labels', '--num-classes', 2, fails=True)
+    assert message in done.stderr
