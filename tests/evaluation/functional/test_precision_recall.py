@@ -112,6 +112,19 @@ def test_bounds_show_what_bins_hide() -> None:
     assert (result.lower, result.upper) == (0.5, 1)
 
 
+def test_ties_at_exactly_0_and_1_hide_nothing() -> None:
+    for scores in (np.ones(2), np.zeros(2)):
+        result = curve(scores, np.array([1, 0]))
+        assert (result.lower, result.average_precision, result.upper) == (0.5, 0.5, 0.5)
+
+
+def test_curves_of_1000_points_are_not_thinned() -> None:
+    for size in (1000, 1001):
+        full = curve(np.linspace(0.1, 0.9, size), np.arange(size) % 2)
+        assert full.recall.size == size
+        assert (full.thinned() is full) == (size == 1000)
+
+
 def test_more_than_2_to_the_24_pixels() -> None:
     histogram = PrecisionRecallHistogram(1)
     pixels = 2**24 + 101

@@ -216,6 +216,41 @@ def test_diagonal_is_in_mm():
     assert distances(np.zeros((3, 4)), np.zeros((3, 4)), spacing_mm=(10, 10)).diagonal_mm == 50
 
 
+def test_grids_without_pixels():
+    d = distances(np.zeros((0, 4), np.uint8), np.zeros((0, 4), np.uint8))
+    assert (d.state, d.diagonal_mm) == ('empty', 4)
+
+
+def test_arrays_are_not_printed():
+    d = distances(np.zeros((3, 4)), np.zeros((3, 4)))
+    assert repr(d) == "SurfaceDistances(state='empty', diagonal_mm=5.0)"
+
+
+@pytest.mark.parametrize(
+    ('spacing', 'rank', 'edges'),
+    [
+        ((1, 1, 1), 3, [8, 8, 8]),
+        ((4, 1, 2), 3, [4, 16, 8]),
+        ((1000, 1, 1), 3, [1, 80, 80]),  # never less than a voxel
+        ((1, 1, 4), 2, [32, 32, 8]),  # the first axis has no part in the mean
+    ],
+)
+def test_leaves_have_about_equal_edges_in_mm(spacing, rank, edges):
+    found = nearest_module._leaf_edges(spacing, rank)
+    assert found.dtype == np.int64
+    assert found.tolist() == edges
+
+
+def test_parts_of_the_work(monkeypatch):
+    monkeypatch.setattr(nearest_module, '_SITES_A_TASK', 10)
+    points = np.zeros((3, 40), np.int32)
+    points[2] = range(40)
+    tree = nearest_module._plant(points, np.array([8, 8, 8]))
+    assert tree.leaves.tolist() == [0, 8, 16, 24, 32, 40]
+    assert nearest_module._parts(tree, 1) == [(0, 5)]
+    assert nearest_module._parts(tree, 2) == [(0, 2), (2, 3), (3, 4), (4, 5)]
+
+
 @pytest.mark.parametrize('dtype', ['bool', 'float16', 'float64', 'int8', 'uint16', 'int64'])
 def test_every_type_and_layout(dtype):
     pred, target = blob((9, 10, 11), 0), blob((9, 10, 11), 1)
