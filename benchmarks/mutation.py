@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import gc
 import importlib
-import itertools
 import json
 import os
 import random
@@ -26,7 +24,6 @@ from datetime import date
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import numba
@@ -40,9 +37,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'mmseg_medical.evaluation.functional'
 SOURCES, TESTS = ROOT / PACKAGE.replace('.', '/'), ROOT / 'tests/evaluation/functional'
 RESULTS = ROOT / 'benchmarks/results/mutation.json'
-ALIASES = 'ArrayLike|Pair|Policy|Pooling|Surface|Worth|_Corner|_Pieces'
-NO_EFFECT = re.compile(rf'({ALIASES}) = |if (not )?TYPE_CHECKING|[\'"]')
-TIMEOUT_S = 60
+NO_EFFECT = re.compile(
+    r'(ArrayLike|Pair|Policy|Pooling|Surface|Worth|_Corner|_Pieces) = |if (not )?TYPE_CHECKING|[\'"]'
+)
+KEYS = ('mutants', 'sampled', 'killed', 'survived', 'timeouts', 'equivalent')
+TIMEOUT_S = 60  # of the processor's time
 
 
 def test_files(module: str) -> list[str]:
@@ -69,7 +68,7 @@ def mutants_of(source: str) -> list[dict[str, str]]:
     for name in provider:
         if name.startswith('Variable') or ('_Is' in name and 'Operator_Is' not in name):
             continue
-        for occurrence in itertools.count():
+        for occurrence in range(sys.maxsize):
             code = mutate_code(source, provider[name](), occurrence)
             if code is None:
                 break
@@ -90,13 +89,13 @@ def outcome(module: str, code: str) -> str:
     """``'killed'``, ``'survived'`` or ``'timeouts'``: what the tests of a module, in a process of their own, say."""
     child = os.fork()
     if child == 0:
-        signal.alarm(TIMEOUT_S)
+        signal.setitimer(signal.ITIMER_PROF, TIMEOUT_S)  # ends the process
         try:
             os._exit(_run_tests(module, code))
         finally:
             os._exit(3)
     status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
         return 'timeouts'
     return 'killed' if status else 'survived'
 
@@ -119,24 +118,8 @@ def _run_tests(module: str, code: str) -> int:
     return int(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', *paths]))
 
 
-def measure(module: str, mutants: list[dict[str, str]], equivalent: list[dict[str, str]]) -> dict[str, Any]:
-    """Counts and survivors of mutants of a module; those listed as equivalent are counted apart."""
-    if outcome(module, (SOURCES / f'{module}.py').read_text()) != 'survived':
-        raise SystemExit(f'{module}: the tests fail without any mutant')
-    listed = {(e['module'], e['before'], e['after']) for e in equivalent}
-    counts = dict(sampled=len(mutants), killed=0, survived=0, timeouts=0, equivalent=0, survivors=[])
-    for mutant in mutants:
-        result = outcome(module, mutant.pop('code'))
-        if result == 'survived' and (module, mutant['before'], mutant['after']) in listed:
-            result = 'equivalent'
-        elif result == 'survived':
-            counts['survivors'].append(mutant)
-        counts[result] += 1
-    return counts
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser()
     parser.add_argument('modules', nargs='*', help='such as overlap or surface/metrics; all by default')
     parser.add_argument('--sample', type=int, default=24, help='mutants of each module, 0 for all')
     parser.add_argument('--seed', type=int, default=0)
@@ -145,21 +128,28 @@ def main() -> None:
     hypothesis.settings.register_profile('mutation', derandomize=True, database=None, deadline=None)
     hypothesis.settings.load_profile('mutation')
     pytest.main(['-q', '-p', 'no:cacheprovider', str(TESTS)])  # imports and compiles what all forks share
-    gc.freeze()
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {'modules': {}, 'equivalent': []}
     found |= dict(tool='cosmic-ray', version=version('cosmic-ray'), date=date.today().isoformat(), seed=args.seed)
+    listed = {(entry['module'], entry['after']) for entry in found['equivalent']}
     for module in args.modules or sorted(str(p.relative_to(SOURCES).with_suffix('')) for p in SOURCES.rglob('*.py')):
-        mutants = mutants_of((SOURCES / f'{module}.py').read_text())
-        if mutants:
+        if mutants := mutants_of((SOURCES / f'{module}.py').read_text()):
+            if outcome(module, (SOURCES / f'{module}.py').read_text()) != 'survived':
+                raise SystemExit(f'{module}: the tests fail without any mutant')
+            counts = dict.fromkeys(KEYS, 0) | {'mutants': len(mutants), 'survivors': []}
             size = min(args.sample or len(mutants), len(mutants))
-            drawn = random.Random(f'{args.seed} {module}').sample(mutants, size)
-            found['modules'][module] = {'mutants': len(mutants), **measure(module, drawn, found['equivalent'])}
-            counts = found['modules'].values()
-            keys = ('mutants', 'sampled', 'killed', 'survived', 'timeouts', 'equivalent')
-            total = found['total'] = {key: sum(c[key] for c in counts) for key in keys}
-            found['score'] = (total['killed'] + total['timeouts']) / max(1, total['sampled'] - total['equivalent'])
-            RESULTS.write_text(json.dumps(found, indent=1) + '\n')
-            print(module, {key: found['modules'][module][key] for key in keys}, flush=True)
+            for mutant in random.Random(f'{args.seed} {module}').sample(mutants, size):
+                result = outcome(module, mutant.pop('code'))
+                if result == 'survived' and (module, mutant['after']) in listed:
+                    result = 'equivalent'
+                elif result == 'survived':
+                    counts['survivors'].append(mutant)
+                counts['sampled'] += 1
+                counts[result] += 1
+            found['modules'][module] = counts
+            total = {key: sum(of[key] for of in found['modules'].values()) for key in KEYS}
+            score = (total['killed'] + total['timeouts']) / max(1, total['sampled'] - total['equivalent'])
+            RESULTS.write_text(json.dumps({**found, 'total': total, 'score': round(score, 4)}, indent=1) + '\n')
+            print(module, {key: counts[key] for key in KEYS}, flush=True)
 
 
 if __name__ == '__main__':

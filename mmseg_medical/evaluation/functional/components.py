@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import ndimage
@@ -268,8 +269,7 @@ def _label_with_scipy(mask: np.ndarray, connectivity: Connectivity) -> np.ndarra
 
 
 def _label_with_cc3d(mask: np.ndarray, connectivity: Connectivity) -> np.ndarray:
-    import cc3d
-
+    cc3d: Any = importlib.import_module('cc3d')
     neighbours = {(2, 'face'): 4, (2, 'full'): 8, (3, 'face'): 6, (3, 'full'): 26}[mask.ndim, connectivity]
     # 4.1.1 mislabels or refuses bool masks with axes of length 1 if corners join; its path for integers does not
     return cc3d.connected_components(mask.view(np.uint8), connectivity=neighbours).astype(np.int32)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
@@ -15,7 +14,15 @@ from mmseg_medical.evaluation.cases import CaseScores, evaluate_case
 from mmseg_medical.evaluation.functional.overlap import Policy
 from mmseg_medical.evaluation.functional.surface.metrics import Pooling
 from mmseg_medical.evaluation.functional.surface.sites import Surface
-from mmseg_medical.evaluation.metrics.gathering import Identity, Record, merge, sample_data
+from mmseg_medical.evaluation.metrics.gathering import (
+    Identity,
+    Record,
+    class_names,
+    from_main,
+    merge,
+    prefixed,
+    sample_data,
+)
 from mmseg_medical.evaluation.options import EvaluationOptions
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES
 from mmseg_medical.evaluation.table import CaseTable
@@ -85,10 +92,7 @@ class CaseSegMetric(BaseMetric):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of the data set."""
-        classes = (self.dataset_meta or {}).get('classes')
-        if not classes:
-            raise ValueError('the data set names no classes: give it METAINFO["classes"] or metainfo=dict(classes=...)')
-        return tuple(classes)
+        return class_names(self.dataset_meta)
 
     def options(self) -> EvaluationOptions:
         """What is measured: the classes without the background, then the regions."""
@@ -107,7 +111,7 @@ class CaseSegMetric(BaseMetric):
         """Names that :meth:`evaluate` will return, for cases with a spacing."""
         nothing, options = np.zeros((3, 3), np.uint8), self.options()
         case = evaluate_case('', nothing, nothing, options, (1.0, 1.0))
-        return list(self._scalars(CaseTable.from_cases([case], options)))
+        return list(prefixed(self._scalars(CaseTable.from_cases([case], options)), self.prefix))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Measure one batch.
@@ -134,13 +138,10 @@ class CaseSegMetric(BaseMetric):
             dict[str, float]: the logged numbers, on every process.
         """
         cases = self._gather(size)
-        metrics: list[dict[str, float] | None] = [None]
         self.table = None
-        if is_main_process():
-            metrics = [self.compute_metrics(cases)]
-        broadcast_object_list(metrics)
+        numbers = from_main(lambda: self.compute_metrics(cases), self.prefix)
         self.results.clear()
-        return metrics[0] or {}
+        return numbers
 
     def compute_metrics(self, results: list[CaseScores]) -> dict[str, float]:
         """Summarise, print the table and write the files; on the main process only."""
@@ -183,7 +184,7 @@ class CaseSegMetric(BaseMetric):
             defined = means[~np.isnan(means)]
             flat[metric] = float(defined.mean()) if defined.size else float('nan')
             flat.update({f'{metric}.{name}': float(summary[name][metric]['mean']) for name in table.classes})
-        return {f'{self.prefix}/{name}': value for name, value in flat.items()} if self.prefix else flat
+        return flat
 
     @staticmethod
     def _label(member: int | str, known: dict[str, int], region: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, get_world_size
+from mmengine.dist import all_gather_object, broadcast_object_list, get_world_size, is_main_process
 from torch import Tensor
 
 
@@ -94,6 +94,30 @@ def merge(results: Sequence[Record], size: int) -> tuple[list[Record], list[bool
             f'{", ".join(lost[:5])}. Every image needs its own case_id'
         )
     return records, repeated
+
+
+def from_main(compute: Callable[[], dict[str, float]], prefix: str | None) -> dict[str, float]:
+    """Compute on the main process and tell the others; see :func:`prefixed`."""
+    numbers: list[dict[str, float] | None] = [compute() if is_main_process() else None]
+    broadcast_object_list(numbers)
+    return prefixed(numbers[0] or {}, prefix)
+
+
+def prefixed(numbers: dict[str, float], prefix: str | None) -> dict[str, float]:
+    """Put ``prefix/`` before the names, if there is one."""
+    return {f'{prefix}/{name}': value for name, value in numbers.items()} if prefix else numbers
+
+
+def class_names(dataset_meta: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Names of the classes of a data set.
+
+    Raises:
+        ValueError: it names none.
+    """
+    classes = (dataset_meta or {}).get('classes')
+    if not classes:
+        raise ValueError('the data set names no classes: give it METAINFO["classes"] or metainfo=dict(classes=...)')
+    return tuple(classes)
 
 
 def sample_data(sample: dict, name: str) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, broadcast_object_list, get_rank, get_world_size, is_main_process
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
@@ -19,7 +19,15 @@ from mmseg_medical.evaluation.functional.confusion import ConfusionCounts, confu
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy
 from mmseg_medical.evaluation.functional.overlap import Policy
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall, PrecisionRecallHistogram
-from mmseg_medical.evaluation.metrics.gathering import Identity, Record, merge, sample_data
+from mmseg_medical.evaluation.metrics.gathering import (
+    Identity,
+    Record,
+    class_names,
+    from_main,
+    merge,
+    prefixed,
+    sample_data,
+)
 from mmseg_medical.evaluation.results import console_table, write_results
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES, ImageCounts, SegSummary, summarize
 from mmseg_medical.registry import METRICS
@@ -92,10 +100,7 @@ class MedicalSegMetric(BaseMetric):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of the data set."""
-        classes = (self.dataset_meta or {}).get('classes')
-        if not classes:
-            raise ValueError('the data set names no classes: give it METAINFO["classes"] or metainfo=dict(classes=...)')
-        return tuple(classes)
+        return class_names(self.dataset_meta)
 
     def logged_names(self) -> list[str]:
         """Names that :meth:`evaluate` will return, those that only label maps have included."""
@@ -104,8 +109,7 @@ class MedicalSegMetric(BaseMetric):
         nothing = ImageCounts('', '', ConfusionCounts.from_matrix(matrix), matrix)
         empty = PrecisionRecallHistogram(1).compute(0)
         curves = {self.classes[k]: empty for k in self._curve_classes(background)} if self.aupr else {}
-        names = summarize([nothing], self.classes, background, curves).scalars()
-        return [f'{self.prefix}/{name}' if self.prefix else name for name in names]
+        return list(prefixed(summarize([nothing], self.classes, background, curves).scalars(), self.prefix))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -135,15 +139,11 @@ class MedicalSegMetric(BaseMetric):
         records, repeated = merge(self.results, size)
         if self.aupr and get_world_size() > 1:
             self._merge_curves(repeated)
-        metrics: list[dict[str, float] | None] = [None]
         self.summary = None
-        if is_main_process():
-            flat = self.compute_metrics(records)
-            metrics = [{f'{self.prefix}/{key}': v for key, v in flat.items()} if self.prefix else flat]
-        broadcast_object_list(metrics)
+        numbers = from_main(lambda: self.compute_metrics(records), self.prefix)
         self.results.clear()
         self._curves = self._newest = self._multilabel = None
-        return metrics[0] or {}
+        return numbers
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Summarise, print the table and write the files; on the main process only."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -14,7 +13,7 @@ from torch.nn.functional import interpolate
 from mmseg_medical.evaluation.functional.confusion import confusion_counts
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy
 from mmseg_medical.evaluation.functional.overlap import SCORES, Policy
-from mmseg_medical.evaluation.metrics.gathering import Identity, Record, merge, sample_data
+from mmseg_medical.evaluation.metrics.gathering import Identity, Record, class_names, from_main, merge, sample_data
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES
 from mmseg_medical.registry import METRICS
 
@@ -70,10 +69,7 @@ class MultiScaleSegMetric(BaseMetric):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of the data set."""
-        classes = (self.dataset_meta or {}).get('classes')
-        if not classes:
-            raise ValueError('the data set names no classes: give it METAINFO["classes"] or metainfo=dict(classes=...)')
-        return tuple(classes)
+        return class_names(self.dataset_meta)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -104,14 +100,11 @@ class MultiScaleSegMetric(BaseMetric):
             dict[str, float]: the logged numbers, on every process.
         """
         records, _ = merge(self.results, size)
-        metrics: list[dict[str, float] | None] = [None]
-        if is_main_process():
-            # Sums of floats depend on their order, and that of the records on the number of processes.
-            records.sort(key=lambda record: record.identity.key)
-            metrics = [self.compute_metrics([record.content for record in records])]
-        broadcast_object_list(metrics)
+        # Sums of floats depend on their order, and that of the records on the number of processes.
+        records.sort(key=lambda record: record.identity.key)
+        numbers = from_main(lambda: self.compute_metrics([record.content for record in records]), self.prefix)
         self.results.clear()
-        return metrics[0] or {}
+        return numbers
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
         """Average over cases, classes and scales.
@@ -132,7 +125,7 @@ class MultiScaleSegMetric(BaseMetric):
                     flat[f'{name}_per_class_{place}.{class_name}'] = float(value)
             flat[f'{name}_multiscale_avg'] = float(_nanmean(by_scale[1:], axis=0))
             flat[f'{name}_all_scales_avg'] = float(_nanmean(by_scale, axis=0))
-        return {f'{self.prefix}/{name}': value for name, value in flat.items()} if self.prefix else flat
+        return flat
 
     def _count(self, pred: Tensor, target: Tensor) -> np.ndarray:
         counts = confusion_counts(pred, target, len(self.classes), ignore_index=self.ignore_index)
