@@ -92,7 +92,7 @@ def as_probabilities(array: ArrayLike, name: str) -> Tensor:
     if scores.numel():
         low, high = (float(v) for v in scores.aminmax())
         if not (low >= 0 and high <= 1):
-            kind = 'NaN' if math.isnan(low) or math.isnan(high) else f'values in {low:.6g}..{high:.6g}'
+            kind = 'NaN' if math.isnan(low) else f'values in {low:.6g}..{high:.6g}'
             raise ValueError(f'{name} must be probabilities in 0..1, got {kind}')
     return scores
 

@@ -403,6 +403,8 @@ def test_bad_maps():
         legacy_scores('rare_unet', ZEROS, ZEROS, num_classes=1)
     with pytest.raises(ValueError, match='must be equally many maps, one or more, got 2 and 1'):
         legacy_scores('rare_unet', [ZEROS, ZEROS], [ZEROS], num_classes=2)
+    with pytest.raises(ValueError, match='must be equally many maps, one or more, got 1 and 2'):
+        legacy_scores('rare_unet', [ZEROS], [ZEROS, ZEROS], num_classes=2)
     with pytest.raises(ValueError, match='must be equally many maps, one or more, got 0 and 0'):
         legacy_scores('rare_unet', [], [], num_classes=2)
     with pytest.raises(ValueError, match=r'pred and target must have one shape, got \(2, 3\) and \(3, 2\)'):

@@ -390,3 +390,12 @@ def test_wrong_arguments(options, message):
 def test_wrong_instances(options, message):
     with pytest.raises(ValueError, match='^' + re.escape(message)):
         match_instances(**{'pred': row('0110'), 'target': row('0110'), **options})
+
+
+def test_members_of_a_block_may_stay_without_a_partner():
+    target = np.array([[1] * 10 + [2] * 2])
+    pred = np.array([[1] * 8 + [0, 2, 1, 0]])
+    match = match_instances(pred, target, 'iou', 0.0)
+    # 8/11 for the pair of the first ones, more than the sum of 1/10 and 1/10 for the crosswise pairs
+    assert match.pairs.tolist() == [[1, 1]]
+    assert match.ious.tolist() == pytest.approx([8 / 11])

@@ -154,6 +154,13 @@ def test_large_and_far_surfaces_in_several_threads(monkeypatch, num_threads):
         np.testing.assert_allclose(found[k].target_to_pred_mm, expected[1], rtol=0, atol=1e-12)
 
 
+def test_sites_in_the_first_and_in_the_last_leaf_of_a_branch():
+    shape, last = (64, 64, 64), 63
+    d = distances(voxels(shape, (0, 0, 0), (last, last, last)), voxels(shape, (last, last, last - 1)))
+    assert d.target_to_pred_mm.tolist() == [1]
+    assert sorted(d.pred_to_target_mm) == pytest.approx([1, math.sqrt(63**2 + 63**2 + 62**2)])
+
+
 @pytest.mark.parametrize('surface', SURFACES)
 @pytest.mark.parametrize('shape', [(19, 23), (9, 14, 11)])
 def test_all_classes_at_once_are_each_class_alone(surface, shape):

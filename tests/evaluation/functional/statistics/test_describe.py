@@ -38,6 +38,13 @@ def test_options_reach_the_interval() -> None:
     assert (result.ci_low, result.ci_high) != (describe(values).ci_low, describe(values).ci_high)
 
 
+def test_default_options() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    interval = bootstrap_interval(values, 'mean', confidence=0.95, num_resamples=9999, seed=0)
+    result = describe(values)
+    assert (result.ci_low, result.ci_high) == (interval.low, interval.high)
+
+
 def test_nothing_and_one_value() -> None:
     assert equal(describe(np.zeros(0)), Description(NAN, NAN, NAN, NAN, NAN, 0))
     assert equal(describe(np.array([0.7])), Description(0.7, 0.7, NAN, NAN, NAN, 1))
