@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmseg_medical import __version__
+from mmseg_medical.errors import did_you_mean
 from mmseg_medical.evaluation.cases import CaseScores
 from mmseg_medical.evaluation.functional.empty import STATES
 from mmseg_medical.evaluation.functional.overlap import mean_over_cases
@@ -86,12 +87,16 @@ class CaseTable:
         return {'volume_mm3': 'mm³', 'volume_px': 'px'}.get(metric.removeprefix('target_'), '')
 
     def column(self, class_name: str, metric: str) -> np.ndarray:
-        """Values of one metric of one class: shape (N,), NaN where undefined."""
-        return self.values[:, self.classes.index(class_name), self.metrics.index(metric)]
+        """Values of one metric of one class: shape (N,), NaN where undefined.
+
+        Raises:
+            ValueError: there is no such class or metric.
+        """
+        return self.values[:, _index(self.classes, class_name, 'class'), _index(self.metrics, metric, 'metric')]
 
     def state_column(self, class_name: str) -> np.ndarray:
         """States of one class: shape (N,)."""
-        return self.states[:, self.classes.index(class_name)]
+        return self.states[:, _index(self.classes, class_name, 'class')]
 
     def summary(self) -> dict[str, dict[str, dict[str, float | int]]]:
         """Describe each metric of each class over the cases.
@@ -193,6 +198,14 @@ def higher_is_better(metric: str) -> bool | None:
     if 'volume' in metric:
         return None
     return metric not in DISTANCES
+
+
+def _index(names: tuple[str, ...], name: str, what: str) -> int:
+    if name not in names:
+        raise ValueError(
+            f'there is no {what} {name!r} in the table, it has {", ".join(names)}.{did_you_mean(name, names)}'
+        )
+    return names.index(name)
 
 
 def _cell(value: float) -> str:

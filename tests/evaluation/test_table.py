@@ -143,3 +143,15 @@ def test_no_table():
         CaseTable.from_cases([case('p1', {}, {}), case('p1', {}, {})], OPTIONS)
     with pytest.raises(ValueError, match="the case 'p1' has a spacing and 'p2' has none"):
         CaseTable.from_cases([case('p1', {}, {}), case('p2', {}, {}, None)], OPTIONS)
+
+
+def test_unknown_names():
+    with pytest.raises(
+        ValueError,
+        match=re.escape("there is no metric 'hd59' in the table, it has iou, dice, ") + '.* Did you mean hd95',
+    ):
+        table().column('a', 'hd59')
+    with pytest.raises(ValueError, match=re.escape("there is no class 'c' in the table, it has a, b.")):
+        table().column('c', 'dice')
+    with pytest.raises(ValueError, match="there is no class 'c'"):
+        table().state_column('c')
