@@ -138,8 +138,8 @@ def _inference(network: nn.Module, image: Tensor, compiled: bool, calls: int) ->
 def _training(network: nn.Module, image: Tensor, compiled: bool, calls: int) -> tuple[Tensor, list[float]]:
     network.train()
     for module in network.modules():
-        if isinstance(module, nn.Dropout2d):
-            module.eval()  # its draw would hide whether the variants agree
+        if isinstance(module, (nn.Dropout, nn.Dropout2d)):
+            module.eval()  # its draw, which follows the memory format, would hide whether the variants agree
     if compiled:
         network.compile()
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4)
