@@ -17,6 +17,11 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, or belongs to another network."""
 
 
+def expectation(subject: str | Path, *, expected: str, found: str, remedy: str = '') -> str:
+    """Word what is wrong with a file, folder or case: what it should have been, what it is, what the user can do."""
+    return f'{subject}: expected {expected}, found {found}.{" " if remedy else ""}{remedy}'
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6, most: int = 3) -> str:
     """Return ' Did you mean a or b?' for the names in ``known`` that look like ``name``, or ''."""
     near = difflib.get_close_matches(name, sorted(known), n=most, cutoff=cutoff)

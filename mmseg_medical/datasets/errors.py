@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmseg_medical.errors import expectation
+
 
 class DataError(ValueError):
     """A file or folder is not what a data set needs.
@@ -24,4 +26,4 @@ def data_error(subject: str | Path, *, expected: str, found: str, remedy: str) -
     Returns:
         DataError: Ready to be raised.
     """
-    return DataError(f'{subject}: expected {expected}, found {found}. {remedy}')
+    return DataError(expectation(subject, expected=expected, found=found, remedy=remedy))

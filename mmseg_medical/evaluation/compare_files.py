@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -12,23 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmseg_medical import __version__
 from mmseg_medical.evaluation.compare import Comparison
 from mmseg_medical.evaluation.functional.statistics import PairComparison, RankTable
-from mmseg_medical.evaluation.json_numbers import json_ready
+from mmseg_medical.evaluation.json_files import file_head, json_ready
+from mmseg_medical.evaluation.plain_text import plain_text
+from mmseg_medical.evaluation.table import csv_cell, headline_metrics
 from mmseg_medical.files import atomic_write
 
 FORMAT = 'mmseg_medical.comparison/1'
 COMPARISON_FILE = 'comparison.json'
 PAIRS_FILE = 'comparison.csv'
 CASES_FILE = 'cases.csv'
-# Metrics of the console and of the figures; files and tables of the report have all.
-_SHOWN = ('dice', 'hd95')
-
-
-def headline_metrics(comparison: Comparison) -> list[str]:
-    """Metrics shown where there is no room for all: Dice, HD95 and the surface Dice."""
-    return [m for m in comparison.metrics if m in _SHOWN or m.startswith('nsd@')]
 
 
 def write_comparison(
@@ -50,9 +42,7 @@ def write_comparison(
     """
     files = [Path(out_dir) / name for name in (COMPARISON_FILE, PAIRS_FILE, CASES_FILE)]
     content = {
-        'format': FORMAT,
-        'version': __version__,
-        'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        **file_head(FORMAT),
         **(facts or {}),
         **comparison_content(comparison),
         'failures': {method: dict(cases) for method, cases in (failures or {}).items()},
@@ -107,9 +97,9 @@ def pair_rows(comparison: Comparison) -> list[list[str]]:
                 rows.append(
                     [
                         *(name, metric, pair.first, pair.second, str(pair.num_pairs), str(pair.num_left_out)),
-                        *map(_cell, (pair.mean_difference, pair.interval.low, pair.interval.high)),
+                        *map(csv_cell, (pair.mean_difference, pair.interval.low, pair.interval.high)),
                         pair.better or '',
-                        *map(_cell, _p_values(pair)),
+                        *map(csv_cell, _p_values(pair)),
                     ]
                 )
     return rows
@@ -130,7 +120,6 @@ def case_rows(comparison: Comparison) -> list[list[str]]:
 def comparison_text(comparison: Comparison, width: int = 150) -> str:
     """The headline metrics as text, one row a class, metric and pair of methods, for the console."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     caption = (
@@ -143,7 +132,7 @@ def comparison_text(comparison: Comparison, width: int = 150) -> str:
     for head in ('difference', 'cases', 'left out', 'Wilcoxon p', 'permutation p'):
         text.add_column(head, justify='right', no_wrap=True)
     for name in comparison.table.classes:
-        for metric in headline_metrics(comparison):
+        for metric in headline_metrics(comparison.metrics):
             for pair in comparison.pairs[name][metric]:
                 text.add_row(
                     *(name, metric, pair.first, pair.second, pair.better or '-'),
@@ -151,9 +140,7 @@ def comparison_text(comparison: Comparison, width: int = 150) -> str:
                     *map(p_text, (pair.wilcoxon_holm, pair.permutation_holm)),
                 )
         text.add_section()
-    buffer = io.StringIO()
-    Console(file=buffer, width=width, no_color=True, highlight=False, markup=False).print(text)
-    return '\n'.join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return plain_text(text, width)
 
 
 def difference_text(pair: PairComparison) -> str:
@@ -169,7 +156,3 @@ def p_text(p_value: float) -> str:
     if math.isnan(p_value):
         return '-'
     return '< 0.001' if p_value < 0.001 else f'{p_value:.3f}'
-
-
-def _cell(value: float) -> str:
-    return '' if math.isnan(value) else f'{value:.6g}'

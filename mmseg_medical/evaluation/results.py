@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmseg_medical.evaluation.functional.overlap import SCORES
+from mmseg_medical.evaluation.plain_text import plain_text
 from mmseg_medical.evaluation.summary import HEADINGS, SegSummary
 from mmseg_medical.files import atomic_write
 
@@ -109,7 +109,6 @@ def _groups(summary: SegSummary) -> list[tuple[str, str, tuple[int, ...]]]:
 def console_table(summary: SegSummary, width: int = 132) -> str:
     """The table as text, for a log."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     head, body, means = table_rows(summary)
@@ -121,9 +120,7 @@ def console_table(summary: SegSummary, width: int = 132) -> str:
         for row in group:
             table.add_row(*row)
         table.add_section()
-    buffer = io.StringIO()
-    Console(file=buffer, width=width, no_color=True, highlight=False, markup=False).print(table)
-    return '\n'.join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return plain_text(table, width)
 
 
 def cell(value: float, empty: str = '-') -> str:

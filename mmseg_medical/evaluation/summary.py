@@ -14,7 +14,7 @@ from mmseg_medical.evaluation.functional.confusion import ConfusionCounts
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy, states_of
 from mmseg_medical.evaluation.functional.overlap import SCORES, Policy, mean_over_cases
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall
-from mmseg_medical.evaluation.json_numbers import json_ready
+from mmseg_medical.evaluation.json_files import json_ready
 from mmseg_medical.evaluation.natural_order import natural_key
 
 #: score -> name in logs, tables and files

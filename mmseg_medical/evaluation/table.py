@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_medical import __version__
 from mmseg_medical.errors import did_you_mean
 from mmseg_medical.evaluation.cases import CaseScores
 from mmseg_medical.evaluation.functional.empty import STATES
 from mmseg_medical.evaluation.functional.overlap import mean_over_cases
 from mmseg_medical.evaluation.functional.statistics import describe
-from mmseg_medical.evaluation.json_numbers import json_ready
+from mmseg_medical.evaluation.json_files import file_head, json_ready
 from mmseg_medical.evaluation.natural_order import natural_key
 from mmseg_medical.evaluation.options import EvaluationOptions
 
@@ -124,9 +122,7 @@ class CaseTable:
     def to_dict(self) -> dict[str, Any]:
         """Content of ``metrics.json``: undefined numbers are None, infinite ones the texts ``inf`` and ``-inf``."""
         content = {
-            'format': FORMAT,
-            'version': __version__,
-            'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+            **file_head(FORMAT),
             'conventions': self.conventions,
             'classes': list(self.classes),
             'metrics': list(self.metrics),
@@ -181,11 +177,16 @@ class CaseTable:
     def rows(self) -> list[list[str]]:
         """Rows of ``cases.csv``, one a case and class, a head first; undefined numbers are empty."""
         body = [
-            [case, name, STATES[self.states[n, k]], *(_cell(v) for v in self.values[n, k])]
+            [case, name, STATES[self.states[n, k]], *(csv_cell(v) for v in self.values[n, k])]
             for n, case in enumerate(self.case_ids)
             for k, name in enumerate(self.classes)
         ]
         return [['case', 'class', 'state', *self.metrics], *body]
+
+
+def headline_metrics(metrics: Iterable[str]) -> list[str]:
+    """Those shown where there is no room for all: Dice, HD95 and the surface Dice."""
+    return [metric for metric in metrics if metric in ('dice', 'hd95') or metric.startswith('nsd@')]
 
 
 def higher_is_better(metric: str) -> bool | None:
@@ -208,7 +209,8 @@ def _index(names: tuple[str, ...], name: str, what: str) -> int:
     return names.index(name)
 
 
-def _cell(value: float) -> str:
+def csv_cell(value: float) -> str:
+    """A number in a file of comma-separated values, nothing where it is undefined."""
     return '' if math.isnan(value) else f'{value:.6g}'
 
 

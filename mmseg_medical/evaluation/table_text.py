@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 
+from mmseg_medical.evaluation.plain_text import plain_text
 from mmseg_medical.evaluation.table import CaseTable
 
 # Columns of the console; files and the report have all.
@@ -19,7 +19,6 @@ def table_text(table: CaseTable, width: int = 150) -> str:
         width (int): characters a line.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     summary = table.summary()
@@ -40,9 +39,7 @@ def table_text(table: CaseTable, width: int = 150) -> str:
             *(interval_text(scores[metric]).replace(' [', '\n[') for metric in shown),
             *(str(counts[key]) for key in ('n_valid', 'n_missed', 'n_false_alarm', 'n_empty')),
         )
-    buffer = io.StringIO()
-    Console(file=buffer, width=width, no_color=True, highlight=False, markup=False).print(text)
-    return '\n'.join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return plain_text(text, width)
 
 
 def interval_text(described: dict[str, float | int]) -> str:

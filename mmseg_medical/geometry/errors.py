@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmseg_medical.errors import expectation
+
 COPY_AGAIN = 'Copy or download the file again.'
 # No deflate stream is shorter than its content by more than this (zlib.net/zlib_tech.html: 1032 to 1).
 _DEFLATE_RATIO = 1040
@@ -11,7 +13,7 @@ _DEFLATE_RATIO = 1040
 
 def file_error(path: str | Path, *, expected: str, found: str, remedy: str = '') -> ValueError:
     """Word the error about a file: what it should have been, what it is, what the user can do."""
-    return ValueError(f'{path}: expected {expected}, found {found}.{" " if remedy else ""}{remedy}')
+    return ValueError(expectation(path, expected=expected, found=found, remedy=remedy))
 
 
 def check_claim(path: str | Path, shape: tuple[int, ...], itemsize: int, stored: int, compressed: bool) -> None:

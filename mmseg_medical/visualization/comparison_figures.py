@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmseg_medical.evaluation.compare import Comparison
-from mmseg_medical.evaluation.compare_files import headline_metrics, p_text
+from mmseg_medical.evaluation.compare_files import p_text
 from mmseg_medical.evaluation.functional.statistics import PairComparison
+from mmseg_medical.evaluation.table import headline_metrics
 from mmseg_medical.visualization.canvas import SERIES, SOFT, label, new_panels, number, png, spread, write_in
 from mmseg_medical.visualization.distributions import Row, draw_rows, state_handles
 from mmseg_medical.visualization.evaluation_figures import axis_label, file_name, is_score
@@ -31,7 +32,7 @@ def comparison_figures(comparison: Comparison) -> dict[str, bytes]:
         dict[str, bytes]: file name without suffix, such as ``box_dice`` or ``difference_dice_1_A_B`` -> PNG.
     """
     figures = {}
-    for metric in headline_metrics(comparison):
+    for metric in headline_metrics(comparison.metrics):
         figures[file_name('box', metric)] = method_figure(comparison, metric)
         for index, pair in enumerate(comparison.pairs[comparison.table.classes[0]][metric]):
             figures[difference_name(metric, index, pair)] = difference_figure(comparison, metric, index)

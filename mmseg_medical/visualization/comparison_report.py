@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 
 from mmseg_medical.evaluation.compare import Comparison
-from mmseg_medical.evaluation.compare_files import difference_text, headline_metrics, p_text
+from mmseg_medical.evaluation.compare_files import difference_text, p_text
+from mmseg_medical.evaluation.table import headline_metrics
 from mmseg_medical.evaluation.table_text import interval_text
 from mmseg_medical.visualization.comparison_figures import comparison_figures, difference_name
 from mmseg_medical.visualization.evaluation_figures import file_name
@@ -68,7 +69,7 @@ def render_comparison(
     table = comparison.table
     summaries = {name: own.summary() for name, own in comparison.tables.items()}
     lost = {f'{name}, {case}': why for name, cases in (failures or {}).items() for case, why in cases.items()}
-    shown = headline_metrics(comparison)
+    shown = headline_metrics(comparison.metrics)
     others = [metric for metric in comparison.metrics if metric not in shown]
     parts = [
         f'<h1>Comparison of {len(comparison.methods)} methods</h1>',
@@ -110,7 +111,7 @@ def render_comparison(
 
 
 def _methods(comparison: Comparison, summaries: Mapping[str, Summary]) -> tuple[list[str], list[list[str]]]:
-    table, shown = comparison.table, headline_metrics(comparison)
+    table, shown = comparison.table, headline_metrics(comparison.metrics)
     head = ['class', 'method', *COUNTS.values(), *(metric_head(table, metric) for metric in shown)]
     body = [
         [
@@ -163,7 +164,7 @@ def _ranks(comparison: Comparison, metrics: list[str]) -> tuple[list[str], list[
 
 def _figures(comparison: Comparison, figures: Mapping[str, bytes]) -> list[str]:
     boxes, differences = [], []
-    for metric in headline_metrics(comparison):
+    for metric in headline_metrics(comparison.metrics):
         if picture := figures.get(file_name('box', metric)):
             boxes.append(figure(picture, metric, f'box plot of {metric}'))
         for index, pair in enumerate(comparison.pairs[comparison.table.classes[0]][metric]):

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmseg_medical import __version__
 from mmseg_medical.evaluation.functional.empty import STATES
-from mmseg_medical.evaluation.table import CaseTable, higher_is_better
+from mmseg_medical.evaluation.table import CaseTable, headline_metrics, higher_is_better
 from mmseg_medical.evaluation.table_text import interval_text
 from mmseg_medical.files import atomic_write
 from mmseg_medical.visualization.evaluation_figures import drawn_metrics, evaluation_figures, file_name
@@ -25,8 +25,6 @@ Summary = dict[str, dict[str, dict[str, float | int]]]
 
 #: counts of a summary and what tables call them
 COUNTS = {'n_valid': 'valid', 'n_missed': 'missed', 'n_false_alarm': 'false alarms', 'n_empty': 'rightly empty'}
-# Metrics of the cards and of the first table; the tables of single classes have all.
-_HEADLINES = ('dice', 'hd95')
 FIGURE_NOTE = (
     'Every dot is a case, by its state: what is missed or a false alarm has the value that the convention for empty '
     'masks says. Box: quartiles and median; whiskers reach to the last case within 1.5 times the box. Axes marked in '
@@ -143,14 +141,9 @@ def metric_head(table: CaseTable, metric: str) -> str:
     return f'{metric}{f" {unit}" if (unit := table.unit_of(metric)) else ""}{arrow}'
 
 
-def headlines(table: CaseTable) -> list[str]:
-    """Metrics of the first table."""
-    return [m for m in table.metrics if m in _HEADLINES or m.startswith('nsd@')]
-
-
 def _cards(table: CaseTable, summary: Summary) -> str:
     cards = []
-    for metric in headlines(table):
+    for metric in headline_metrics(table.metrics):
         means = [summary[name][metric]['mean'] for name in table.classes]
         defined = [mean for mean in means if not math.isnan(mean)]
         value = f'{np.mean(defined):.4g}' if defined else '-'
@@ -166,7 +159,7 @@ def _cards(table: CaseTable, summary: Summary) -> str:
 
 
 def _overview(table: CaseTable, summary: Summary) -> tuple[list[str], list[list[str]]]:
-    shown = headlines(table)
+    shown = headline_metrics(table.metrics)
     head = ['class', *COUNTS.values(), *(metric_head(table, metric) for metric in shown)]
     body = [
         [

@@ -23,7 +23,7 @@ from mmseg_medical.evaluation.metrics.gathering import (
     prefixed,
     sample_data,
 )
-from mmseg_medical.evaluation.options import EvaluationOptions
+from mmseg_medical.evaluation.options import EvaluationOptions, classes_and_regions
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES
 from mmseg_medical.evaluation.table import CaseTable
 from mmseg_medical.evaluation.table_files import write_table
@@ -99,13 +99,10 @@ class CaseSegMetric(BaseMetric):
         names = self.classes
         # Masks have no background: their labels start at 1, as if there were one.
         first = 0 if names[0].lower() in BACKGROUND_NAMES else 1
-        labels: dict[str, tuple[int, ...]] = {n: (k,) for k, n in enumerate(names, start=first) if k > 0}
-        known = {name: ks[0] for name, ks in labels.items()}
-        for region, members in self.regions.items():
-            if region in labels:
-                raise ValueError(f'the region {region!r} has the name of a class')
-            labels[region] = tuple(self._label(member, known, region) for member in members)
-        return EvaluationOptions(len(names) + first, labels, **self.conventions)
+        number = len(names) + first
+        known = {name: k for k, name in enumerate(names, start=first) if k > 0}
+        regions = {region: [self._label(m, known, region) for m in members] for region, members in self.regions.items()}
+        return EvaluationOptions(number, classes_and_regions(number, names, regions), **self.conventions)
 
     def logged_names(self) -> list[str]:
         """Names that :meth:`evaluate` will return, for cases with a spacing."""

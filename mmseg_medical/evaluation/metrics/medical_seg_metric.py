@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmseg_medical import __version__
 from mmseg_medical.evaluation.functional.confusion import ConfusionCounts, confusion_counts, confusion_matrix
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy
 from mmseg_medical.evaluation.functional.overlap import Policy
 from mmseg_medical.evaluation.functional.precision_recall import PrecisionRecall, PrecisionRecallHistogram
+from mmseg_medical.evaluation.json_files import file_head
 from mmseg_medical.evaluation.metrics.gathering import (
     Identity,
     Record,
@@ -158,12 +157,7 @@ class MedicalSegMetric(BaseMetric):
         )
         print_log(f'Segmentation results\n{console_table(self.summary)}', logger='current')
         if self.output_dir is not None:
-            header = {
-                'format': 'mmseg_medical.metrics/1',
-                'version': __version__,
-                'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-            }
-            write_results(self.summary, self.output_dir, header)
+            write_results(self.summary, self.output_dir, file_head('mmseg_medical.metrics/1'))
             print_log(f'Results written to {Path(self.output_dir).resolve()}', logger='current')
         return self.summary.scalars()
 

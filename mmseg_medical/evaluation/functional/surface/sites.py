@@ -46,17 +46,20 @@ def list_sites(labels: np.ndarray, num_labels: int, surface: Surface, spacing_mm
     volume = labels[None] if planar else labels
     first, last = np.empty(volume.shape[:2], np.int32), np.empty(volume.shape[:2], np.int32)
     elements.row_spans(volume, first, last)
+
+    def visit(cursor: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        indices, codes = np.empty((3, size), np.int32), np.empty(size, np.uint8)
+        if surface == 'surfel':
+            elements.list_cells(volume, planar, first, last, cursor, indices, codes)
+        else:
+            elements.list_border(volume, planar, first, last, cursor, indices)
+        return indices, codes
+
     counts = np.zeros(num_labels, np.int64)
-    count, fill = {
-        'voxel': (elements.count_border, elements.list_border),
-        'surfel': (elements.count_cells, elements.list_cells),
-    }[surface]
-    count(volume, planar, first, last, counts)
+    visit(counts, 0)
     ends = np.cumsum(counts)
-    indices = np.empty((3, ends[-1]), np.int32)
-    codes = (np.empty(ends[-1], np.uint8),) if surface == 'surfel' else ()
-    fill(volume, planar, first, last, ends - counts, indices, *codes)
-    areas = surfel_areas(spacing_mm)[codes[0] & 15 if planar else codes[0]] if codes else None
+    indices, codes = visit(ends - counts, int(ends[-1]))
+    areas = surfel_areas(spacing_mm)[codes & 15 if planar else codes] if surface == 'surfel' else None
     return [
         Sites(indices[:, start:end], None if areas is None else areas[start:end])
         for start, end in itertools.pairwise(ends)

@@ -80,43 +80,18 @@ def _next_mark(words: Any, marks: Any, k: int, end: int) -> int:
 
 
 @kernel
-def count_border(labels: Any, planar: bool, first: Any, last: Any, counts: Any) -> None:
-    """Count the border voxels of each label.
-
-    Args:
-        labels: shape (I, J, K), unsigned integers.
-        planar: the image has two axes only.
-        first: shape (I, J), int32, as :func:`row_spans` fills it; likewise ``last``.
-        last: see ``first``.
-        counts: shape (L,), int64, zeros; receives the number of each label.
-    """
-    words = np.zeros(labels.shape[2] // 8 + 1, np.uint64)
-    marks = words.view(np.uint8)
-    nothing = np.zeros(labels.shape[2], labels.dtype)
-    for i in range(labels.shape[0]):
-        for j in range(labels.shape[1]):
-            start, end = first[i, j], last[i, j]
-            if start < end:
-                words[start >> 3 : (end + 7) >> 3] = 0
-                _mark_border(labels, planar, i, j, start, end, nothing, marks)
-                k = _next_mark(words, marks, start, end)
-                while k < end:
-                    counts[labels[i, j, k]] += 1
-                    k = _next_mark(words, marks, k + 1, end)
-
-
-@kernel
 def list_border(labels: Any, planar: bool, first: Any, last: Any, cursor: Any, sites: Any) -> None:
-    """List the border voxels, label after label, each in array order.
+    """List the border voxels, label after label, each in array order, or only count them.
 
     Args:
         labels: shape (I, J, K), unsigned integers.
         planar: the image has two axes only.
         first: shape (I, J), int32, as :func:`row_spans` fills it; likewise ``last``.
         last: see ``first``.
-        cursor: shape (L,), int64, where each label's list begins; moved to its end.
-        sites: shape (3, P), int32, receives the indices.
+        cursor: shape (L,), int64, where each label's list begins; moved by the number of its voxels.
+        sites: shape (3, P), int32, receives the indices; with P = 0 the voxels are only counted.
     """
+    listed = sites.shape[1] > 0
     words = np.zeros(labels.shape[2] // 8 + 1, np.uint64)
     marks = words.view(np.uint8)
     nothing = np.zeros(labels.shape[2], labels.dtype)
@@ -130,9 +105,10 @@ def list_border(labels: Any, planar: bool, first: Any, last: Any, cursor: Any, s
                 while k < end:
                     p = cursor[labels[i, j, k]]
                     cursor[labels[i, j, k]] = p + 1
-                    sites[0, p] = i
-                    sites[1, p] = j
-                    sites[2, p] = k
+                    if listed:
+                        sites[0, p] = i
+                        sites[1, p] = j
+                        sites[2, p] = k
                     k = _next_mark(words, marks, k + 1, end)
 
 
@@ -200,34 +176,11 @@ def _mark_cells(labels: Any, planar: bool, i: int, j: int, start: int, end: int,
 
 
 @kernel
-def count_cells(labels: Any, planar: bool, first: Any, last: Any, counts: Any) -> None:
-    """Count, for each label, the cells with the label at some corners and not at all.
+def list_cells(labels: Any, planar: bool, first: Any, last: Any, cursor: Any, sites: Any, site_codes: Any) -> None:
+    """List, for each label, the cells with the label at some corners and not at all, or only count them.
 
     Cell (i, j, k) has the voxels (i - 1, j - 1, k - 1) to (i, j, k) at its corners, for i = 0..I and so on; what lies
-    outside the grid is background. Arguments as for :func:`count_border`.
-    """
-    words = np.zeros(labels.shape[2] // 8 + 1, np.uint64)
-    marks = words.view(np.uint8)
-    nothing = np.zeros(labels.shape[2], labels.dtype)
-    corners, codes = np.empty(8, labels.dtype), np.empty(8, np.int64)
-    # The one plane stands on both sides of the one layer of cells: the bits of both say the same.
-    for i in range(1 if planar else 0, labels.shape[0] + 1):
-        for j in range(labels.shape[1] + 1):
-            start, end = _cell_span(first, last, i, j)
-            if start < end:
-                words[start >> 3 : (end + 7) >> 3] = 0
-                _mark_cells(labels, planar, i, j, start, end, nothing, marks)
-                k = _next_mark(words, marks, start, end)
-                while k < end:
-                    for m in range(_codes_of_cell(labels, planar, i, j, k, corners, codes)):
-                        if codes[m] != 255:
-                            counts[corners[m]] += 1
-                    k = _next_mark(words, marks, k + 1, end)
-
-
-@kernel
-def list_cells(labels: Any, planar: bool, first: Any, last: Any, cursor: Any, sites: Any, site_codes: Any) -> None:
-    """List the cells of :func:`count_cells`, label after label, each in array order.
+    outside the grid is background. The order is that of :func:`list_border`.
 
     Args:
         labels: see :func:`list_border`, likewise ``planar``, ``first``, ``last``, ``cursor`` and ``sites``.
@@ -238,6 +191,7 @@ def list_cells(labels: Any, planar: bool, first: Any, last: Any, cursor: Any, si
         sites: see there.
         site_codes: shape (P,), uint8, receives the set of corners that have the label, one bit a corner.
     """
+    listed = sites.shape[1] > 0
     words = np.zeros(labels.shape[2] // 8 + 1, np.uint64)
     marks = words.view(np.uint8)
     nothing = np.zeros(labels.shape[2], labels.dtype)
@@ -255,8 +209,9 @@ def list_cells(labels: Any, planar: bool, first: Any, last: Any, cursor: Any, si
                         if codes[m] != 255:
                             p = cursor[corners[m]]
                             cursor[corners[m]] = p + 1
-                            sites[0, p] = i
-                            sites[1, p] = j
-                            sites[2, p] = k
-                            site_codes[p] = codes[m]
+                            if listed:
+                                sites[0, p] = i
+                                sites[1, p] = j
+                                sites[2, p] = k
+                                site_codes[p] = codes[m]
                     k = _next_mark(words, marks, k + 1, end)
