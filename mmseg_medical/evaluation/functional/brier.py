@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike
-from mmseg_medical.evaluation.functional.probability_targets import checked_targets, kept_pixels
+from mmseg_medical.evaluation.functional.pieces import kept_pixels
+from mmseg_medical.evaluation.functional.probability_targets import checked_targets
 
 
 def brier_score(

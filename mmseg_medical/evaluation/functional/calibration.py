@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_labels, as_probabilities
-from mmseg_medical.evaluation.functional.probability_targets import check_kept_labels, checked_targets, kept_pixels
+from mmseg_medical.evaluation.functional.pieces import kept_pixels
+from mmseg_medical.evaluation.functional.probability_targets import check_kept_labels, checked_targets
 
 #: confidences are summed as integers of this unit, the distance of float32 numbers in 0.5..1: integer sums are the
 #: same in any order, so that neither chunks nor processes change a result; int64 holds those of 2^39 pixels a bin

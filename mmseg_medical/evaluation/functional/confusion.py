@@ -9,10 +9,7 @@ import torch
 from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_labels, check_range, check_same_shape
-
-# Pixels counted at a time: the pieces stay in a processor's cache, and an index of int64 never exists for a whole map.
-_CHUNK_CPU = 1 << 18
-_CHUNK_CUDA = 1 << 24
+from mmseg_medical.evaluation.functional.pieces import kept_pixels
 
 
 @dataclass(frozen=True)
@@ -73,17 +70,8 @@ def confusion_matrix(
     if num_classes < 1:
         raise ValueError(f'num_classes must be at least 1, got {num_classes}')
     pred, target = _paired(pred, target)
-    flat_pred, flat_target = pred.reshape(-1), target.reshape(-1)
-    counts = torch.zeros(num_classes**2, dtype=torch.int64, device=flat_pred.device)
-    step = _CHUNK_CUDA if flat_pred.is_cuda else _CHUNK_CPU
-    for start in range(0, flat_pred.numel(), step):
-        p, t = flat_pred[start : start + step], flat_target[start : start + step]
-        if ignore_index is not None:
-            keep = t != ignore_index
-            if not bool(keep.all()):
-                p, t = p[keep], t[keep]
-        if t.numel() == 0:
-            continue
+    counts = torch.zeros(num_classes**2, dtype=torch.int64, device=pred.device)
+    for p, t in kept_pixels(pred, target, ignore_index):
         check_range(t, num_classes, 'target', ignore_index)
         check_range(p, num_classes, 'pred', ignore_index)
         counts += torch.bincount(t.long() * num_classes + p, minlength=num_classes**2)

@@ -18,9 +18,7 @@ import torch
 from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_probabilities, as_tensor
-
-_CHUNK_CPU = 1 << 18
-_CHUNK_CUDA = 1 << 24
+from mmseg_medical.evaluation.functional.pieces import kept_pixels
 
 
 @dataclass(frozen=True)
@@ -229,14 +227,7 @@ class PrecisionRecallHistogram:
         """
         if self.pixels.device != scores.device:
             self.pixels, self.positives = self.pixels.to(scores.device), self.positives.to(scores.device)
-        flat_scores, flat_targets = scores.reshape(-1), targets.reshape(-1)
-        step = _CHUNK_CUDA if scores.is_cuda else _CHUNK_CPU
-        for start in range(0, flat_scores.numel(), step):
-            s, t = flat_scores[start : start + step], flat_targets[start : start + step]
-            if ignore_index is not None:
-                keep = t != ignore_index
-                if not bool(keep.all()):
-                    s, t = s[keep], t[keep]
+        for s, t in kept_pixels(scores, targets, ignore_index):
             is_positive = t == positive
             if negative is not None and not bool((is_positive | (t == negative)).all()):
                 values = sorted(set(t.unique().tolist()) - {positive, negative})

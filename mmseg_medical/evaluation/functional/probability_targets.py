@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from mmseg_medical.evaluation.functional.arrays import ArrayLike, as_labels, as_probabilities, check_range
-
-_CHUNK_CPU = 1 << 18
-_CHUNK_CUDA = 1 << 24
+from mmseg_medical.evaluation.functional.pieces import kept_pixels
 
 
 def checked_targets(probabilities: ArrayLike, target: ArrayLike, ignore_index: int | None) -> tuple[Tensor, Tensor]:
@@ -59,16 +55,3 @@ def _check_sums(scores: Tensor, labels: Tensor, ignore_index: int | None) -> Non
                 f'the probabilities of the {len(s)} classes of a label map must sum to 1, got sums in '
                 f'{low:.6g}..{high:.6g}; give masks of shape (C, *S) as the target of independent classes'
             )
-
-
-def kept_pixels(scores: Tensor, targets: Tensor, ignore_index: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Go through the pixels that count, in pieces: (K, P) of (K, *S) scores and (P,) of (*S) targets, P > 0."""
-    flat_scores, flat_targets = scores.reshape(scores.shape[0], -1), targets.reshape(-1)
-    step = _CHUNK_CUDA if scores.is_cuda else _CHUNK_CPU
-    for start in range(0, flat_targets.numel(), step):
-        s, t = flat_scores[:, start : start + step], flat_targets[start : start + step]
-        if ignore_index is not None:
-            keep = t != ignore_index
-            s, t = s[:, keep], t[keep]
-        if t.numel():
-            yield s, t

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import brier_score_loss
 
-from mmseg_medical.evaluation.functional import probability_targets as module
+from mmseg_medical.evaluation.functional import pieces
 from mmseg_medical.evaluation.functional.brier import brier_score
 
 
@@ -71,7 +71,7 @@ def test_pieces_change_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> No
     whole = brier_score(probabilities, target)
     masks = np.where(target == 255, 255, target == np.arange(3)[:, None, None])
     whole_masks = brier_score(probabilities, masks)
-    monkeypatch.setattr(module, '_CHUNK_CPU', size)
+    monkeypatch.setattr(pieces, '_CHUNK_CPU', size)
     assert float(brier_score(probabilities, target)) == pytest.approx(float(whole))
     assert brier_score(probabilities, masks).tolist() == pytest.approx(whole_masks.tolist())
     assert whole_masks.sum() == pytest.approx(float(whole))
@@ -153,4 +153,4 @@ def test_errors() -> None:
 
 
 def test_size_of_the_pieces() -> None:
-    assert (module._CHUNK_CPU, module._CHUNK_CUDA) == (1 << 18, 1 << 24)
+    assert (pieces._CHUNK_CPU, pieces._CHUNK_CUDA) == (1 << 18, 1 << 24)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.metrics import CalibrationErrorMetric
 
-from mmseg_medical.evaluation.functional import probability_targets
+from mmseg_medical.evaluation.functional import pieces
 from mmseg_medical.evaluation.functional.calibration import (
     CalibrationHistogram,
     expected_calibration_error,
@@ -143,7 +143,7 @@ def test_pieces_order_and_processes_change_no_bit(size: int, monkeypatch: pytest
     correct[0, 17] = 255
     whole = CalibrationHistogram(2)
     whole.update(confidence, correct)
-    monkeypatch.setattr(probability_targets, '_CHUNK_CPU', size)
+    monkeypatch.setattr(pieces, '_CHUNK_CPU', size)
     parts = [CalibrationHistogram(2) for _ in range(3)]
     for rank, part in enumerate(parts):
         for i in range(rank, 61, 3):

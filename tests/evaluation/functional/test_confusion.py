@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix as reference_matrix
 
-from mmseg_medical.evaluation.functional import ConfusionCounts, confusion_counts, confusion_matrix
-from mmseg_medical.evaluation.functional import confusion as module
+from mmseg_medical.evaluation.functional import ConfusionCounts, confusion_counts, confusion_matrix, pieces
 
 
 def test_counts_by_hand() -> None:
@@ -102,7 +101,7 @@ def test_number_of_masks() -> None:
 
 
 def test_pieces_of_ignored_pixels_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, '_CHUNK_CPU', 2)
+    monkeypatch.setattr(pieces, '_CHUNK_CPU', 2)
     assert confusion_matrix(np.array([1, 9, 1]), np.array([255, 255, 1]), 2).tolist() == [[0, 0], [0, 1]]
 
 
@@ -142,7 +141,7 @@ def test_order_and_chunks_do_not_matter(target: np.ndarray, seed: int, chunk: in
     order = rng.permutation(target.size)
     assert np.array_equal(confusion_matrix(pred.ravel()[order], target.ravel()[order], 4), whole)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, '_CHUNK_CPU', chunk)
+        patch.setattr(pieces, '_CHUNK_CPU', chunk)
         assert np.array_equal(confusion_matrix(pred, target, 4), whole)
     assert np.array_equal(confusion_matrix(target, pred, 4), whole.T)
 

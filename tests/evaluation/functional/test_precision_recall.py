@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
-from mmseg_medical.evaluation.functional import PrecisionRecall, PrecisionRecallHistogram
+from mmseg_medical.evaluation.functional import PrecisionRecall, PrecisionRecallHistogram, pieces
 from mmseg_medical.evaluation.functional import precision_recall as module
 
 N = 400_000
@@ -169,7 +169,7 @@ def test_order_chunks_and_merging_do_not_matter(seed: int, number: int, chunk: i
     merged = PrecisionRecallHistogram(2)
     order = rng.permutation(number)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, '_CHUNK_CPU', chunk)
+        patch.setattr(pieces, '_CHUNK_CPU', chunk)
         for index in np.array_split(order, parts):
             part = PrecisionRecallHistogram(2)
             part.update(scores[:, index], truth[:, index])
