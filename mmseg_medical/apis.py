@@ -21,7 +21,7 @@ _WRITING_METRICS = ('MedicalSegMetric', 'CaseSegMetric', 'SliceSegMetric')
 # keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
 _EXTRA_KEYS = {
     *('activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
-    *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_cfg', 'tta_model', 'tta_pipeline'),
 }
 
 
@@ -277,7 +277,10 @@ def train(
     if amp:
         _use_amp(cfg)
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise ConfigError('mixed precision (AmpOptimWrapper, --amp) needs a GPU, and torch sees none')
+        raise ConfigError(
+            'mixed precision (AmpOptimWrapper, --amp) needs a GPU, and torch sees none. On the CPU bfloat16 works: '
+            'optim_wrapper.type=BFloat16OptimWrapper'
+        )
     if resume is not None:
         cfg.resume = True
         cfg.load_from = str(find_resumable(cfg.work_dir) if str(resume) == 'auto' else resume)
@@ -318,7 +321,7 @@ def test(
         out: Folder for predictions, ``metrics.json``, ``per_image.csv`` and ``report.html``; without it the numbers
             and the report go to ``work_dir`` and no prediction is written.
         show_dir: Folder for overlays of prediction and truth.
-        tta: Average over the views of ``tta_pipeline``.
+        tta: Average over the views of ``tta_pipeline``, or of volumes over those of ``tta_cfg``.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         cfg_options: See :func:`load_config`.
 
@@ -343,9 +346,12 @@ def _similar_checkpoints(path: Path) -> str:
 
 
 def _use_tta(cfg: Config) -> None:
+    if 'tta_cfg' in cfg:  # a segmentor that averages views by itself
+        cfg.model.test_cfg = {**cfg.model.get('test_cfg', {}), **cfg.tta_cfg}
+        return
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
     if missing:
-        raise ConfigError(f'--tta needs {" and ".join(missing)} in the config')
+        raise ConfigError(f'--tta needs {" and ".join(missing)} in the config (volumes: tta_cfg)')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
 

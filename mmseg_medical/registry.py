@@ -63,6 +63,9 @@ TRANSFORMS = Registry(
 MODELS = Registry('model', parent=_mmseg.MODELS, scope=_SCOPE, locations=['mmseg_medical.models'])
 METRICS = Registry('metric', parent=_mmseg.METRICS, scope=_SCOPE, locations=['mmseg_medical.evaluation.metrics'])
 HOOKS = Registry('hook', parent=_mmseg.HOOKS, scope=_SCOPE, locations=['mmseg_medical.engine'])
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper', parent=_mmseg.OPTIM_WRAPPERS, scope=_SCOPE, locations=['mmseg_medical.engine.bfloat16']
+)
 
 # nothing of ours is registered in these; they give this scope the errors above
 EVALUATOR = Registry('evaluator', parent=_mmseg.EVALUATOR, scope=_SCOPE)
@@ -70,7 +73,6 @@ LOG_PROCESSORS = Registry('log processor', parent=_mmseg.LOG_PROCESSORS, scope=_
 LOOPS = Registry('loop', parent=_mmseg.LOOPS, scope=_SCOPE)
 MODEL_WRAPPERS = Registry('model wrapper', parent=_mmseg.MODEL_WRAPPERS, scope=_SCOPE)
 OPTIMIZERS = Registry('optimizer', parent=_mmseg.OPTIMIZERS, scope=_SCOPE)
-OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=_mmseg.OPTIM_WRAPPERS, scope=_SCOPE)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor', parent=_mmseg.OPTIM_WRAPPER_CONSTRUCTORS, scope=_SCOPE
 )

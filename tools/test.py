@@ -30,6 +30,6 @@ if __name__ == '__main__':
         'metrics.json, per_image.csv and report.html',
     )
     parser.add_argument('--show-dir', metavar='DIR', help='folder for overlays of prediction and truth')
-    parser.add_argument('--tta', action='store_true', help='average over the views of tta_pipeline')
+    parser.add_argument('--tta', action='store_true', help='average over the views of tta_pipeline or tta_cfg')
     cli.add_common_arguments(parser, launcher=True)
     cli.run(parser, main)

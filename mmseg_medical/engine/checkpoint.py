@@ -44,7 +44,8 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', trusted: bool =
             and mmengine's own training state only.
 
     Returns:
-        dict: With ``state_dict`` (parameter name to tensor); a bare state dict is wrapped into one.
+        dict: With ``state_dict`` (parameter name to tensor); a bare state dict, or ``model_state_dict`` as other
+            repositories call it, is wrapped into one.
 
     Raises:
         CheckpointError: The file is missing, empty, truncated, no checkpoint, or needs ``trusted``.
@@ -73,7 +74,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', trusted: bool =
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} is not a checkpoint: a dict is expected, it holds a {type(checkpoint).__name__}')
     if 'state_dict' not in checkpoint:
-        checkpoint = {'state_dict': checkpoint}
+        checkpoint = {'state_dict': checkpoint.get('model_state_dict', checkpoint)}
     weights = checkpoint['state_dict']
     if not isinstance(weights, dict) or not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f'{path} is not a checkpoint: it holds no named weights')

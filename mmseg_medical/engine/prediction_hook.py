@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.hooks import Hook
 
 from mmseg_medical.files import atomic_write
+from mmseg_medical.geometry import Grid, Volume, write_volume
 from mmseg_medical.registry import HOOKS
 
 
@@ -18,8 +19,10 @@ from mmseg_medical.registry import HOOKS
 class PredictionHook(Hook):
     """Write each test image's prediction on the grid of its file.
 
-    One label per pixel becomes ``<case>.png``, 8 bit, the value is the class index. Multi-label predictions become
-    one ``<case>_<class>.png`` a class with 255 for the lesion.
+    A volume's labels become ``<case>.nii.gz`` (without an affine ``<case>.npy``), its multi-label masks one
+    ``<case>_<class>.nii.gz`` a class with 1 for the structure. Of photographs, one label per pixel becomes
+    ``<case>.png``, 8 bit, the value is the class index; multi-label predictions become one ``<case>_<class>.png`` a
+    class with 255 for the lesion.
 
     Args:
         out_dir: Folder, created if need be.
@@ -36,11 +39,21 @@ class PredictionHook(Hook):
         for sample in outputs or []:
             case = sample.metainfo.get('case_id') or Path(sample.metainfo['img_path']).stem
             prediction = sample.pred_sem_seg.data.cpu().numpy()
+            if prediction.ndim == 4:
+                self._write_volumes(case, prediction, classes, sample.metainfo.get('native_grid'))
+                continue
             if len(prediction) == 1:
                 self._write(f'{case}.png', prediction[0].astype(np.uint8))
                 continue
             for name, mask in zip(classes, prediction, strict=True):
                 self._write(f'{case}_{name}.png', (mask > 0).astype(np.uint8) * 255)
+
+    def _write_volumes(self, case: str, prediction: np.ndarray, classes: Sequence[str], grid: Grid | None) -> None:
+        affine = None if grid is None else grid.affine
+        suffix = '.npy' if affine is None else '.nii.gz'
+        for name, labels in zip(classes, prediction, strict=False) if len(prediction) > 1 else [('', prediction[0])]:
+            stem = f'{case}_{name}' if name else case
+            write_volume(Volume(labels, affine, stem), self.out_dir / f'{stem}{suffix}')
 
     def _write(self, name: str, picture: np.ndarray) -> None:
         # ranks may write the same image at the same time: the sampler repeats one to fill up the last batch

@@ -29,6 +29,7 @@ from mmseg_medical.visualization.curves import precision_recall_figure, read_sca
 from mmseg_medical.visualization.overlay import shrink_image, side_by_side
 from mmseg_medical.visualization.palette import Color, class_colors
 from mmseg_medical.visualization.report import RANKED_BY, Example, Report, render_report, select_examples
+from mmseg_medical.visualization.slices import draw_slice
 
 
 @HOOKS.register_module()
@@ -87,14 +88,13 @@ class SegReportHook(Hook):
         """Draw the images of one batch."""
         classes, colors = self._classes(runner)
         for sample in outputs or ():
-            img_path = str(sample.get('img_path') or '')
-            name = str(sample.get('case_id') or Path(img_path).stem)
+            name = str(sample.get('case_id') or Path(str(sample.get('img_path') or '')).stem)
             if not name or 'pred_sem_seg' not in sample:
                 continue
             panels = {'Prediction': _array(sample.pred_sem_seg)}
             if 'gt_sem_seg' in sample:
                 panels['Ground truth'] = _array(sample.gt_sem_seg)
-            image = self._read(img_path, panels['Prediction'].shape[-2:])
+            image = self._picture(sample, panels)
             if image is None:
                 continue
             options: dict[str, Any] = {'classes': classes, 'colors': colors, 'title': name, 'alpha': self.alpha}
@@ -180,6 +180,16 @@ class SegReportHook(Hook):
         if not classes:
             raise ValueError('SegReportHook needs the class names of the data set (METAINFO["classes"])')
         return classes, class_colors(classes, meta.get('palette'))
+
+    def _picture(self, sample: BaseDataElement, panels: dict[str, np.ndarray]) -> np.ndarray | None:
+        """What the masks are drawn on; of a volume a slice, and the panels become slices too."""
+        if panels['Prediction'].ndim == 3:
+            return self._read(str(sample.get('img_path') or ''), panels['Prediction'].shape[-2:])
+        try:
+            return draw_slice(sample.get('img_path'), panels, self.report_side)
+        except (OSError, ValueError, ImportError):
+            self._unreadable += 1
+            return None
 
     def _read(self, img_path: str, size: tuple[int, int]) -> np.ndarray | None:
         """The photograph in RGB, decoded no larger than the overlay needs; None if it cannot be read."""

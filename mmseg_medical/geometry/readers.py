@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mmseg_medical.geometry.errors import file_error
 from mmseg_medical.geometry.formats import itk, nifti, npy, raster
+from mmseg_medical.geometry.formats.dicom import read_dicom_series
+from mmseg_medical.geometry.orthogonality import report_shear
 from mmseg_medical.geometry.volume import Volume
 
 _READERS: dict[str, Callable[[Path], Volume]] = {
@@ -45,7 +47,8 @@ def read_volume(path: str | Path) -> Volume:
     """Read an image with its geometry.
 
     Args:
-        path (str | Path): The format follows from the suffix. NIfTI needs nibabel; NRRD, MHD and MHA need SimpleITK.
+        path (str | Path): The format follows from the suffix; a folder holds one DICOM series (see
+            :func:`read_dicom_series`). NIfTI needs nibabel; NRRD, MHD, MHA and DICOM need SimpleITK.
 
     Returns:
         Volume: the array in the file's own type (scaled NIfTI: float) and the machine's byte order. NIfTI, NRRD, MHD,
@@ -57,8 +60,17 @@ def read_volume(path: str | Path) -> Volume:
         OSError: The file cannot be opened.
         ImportError: The package for the format is not installed.
         ValueError: The suffix is unknown, or the file is damaged, claims more than it holds, or has an unusable affine.
+
+    Warns:
+        UserWarning: Its axes are not at right angles; by how many degrees. They are kept as they are.
     """
     path = Path(path)
+    volume = read_dicom_series(path) if path.is_dir() else _read_file(path)
+    report_shear(volume)
+    return volume
+
+
+def _read_file(path: Path) -> Volume:
     suffix = file_suffix(path)
     if suffix is None:
         raise file_error(
@@ -70,10 +82,12 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def _what(path: Path) -> str:
-    return 'a folder' if path.is_dir() else repr(path.suffix) if path.suffix else 'none of them'
+    return repr(path.suffix) if path.suffix else 'none of them'
 
 
 def _remedy(path: Path) -> str:
     if path.suffix.lower() == '.npz':
         return 'An npz archive may hold many arrays: store the one that is meant as npy.'
+    if path.suffix.lower() in ('.dcm', '.dicom', '.ima'):
+        return 'One DICOM file is one slice: name the folder of its series.'
     return ''

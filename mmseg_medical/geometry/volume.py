@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Volume of the unit vectors along the axes, below which they no longer span the space: 0.05 degrees between two.
-_MIN_DETERMINANT = 1e-3
+from mmseg_medical.geometry.grid import Grid, affine_spacing, checked_affine
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +41,7 @@ class Volume:
         if self.rank not in (2, 3):
             channels = ' and one of channels' if self.has_channels else ''
             raise ValueError(f'{self.name}: expected two or three spatial axes{channels}, found {self.array.shape}')
-        if self.affine is not None:
-            affine = np.array(self.affine, np.float64)
-            affine.flags.writeable = False  # it may be shared by the volumes of one grid
-            object.__setattr__(self, 'affine', affine)
-            self._check_affine(affine)
+        object.__setattr__(self, 'affine', checked_affine(self.affine, self.name))
 
     @property
     def name(self) -> str:
@@ -66,21 +61,9 @@ class Volume:
     @property
     def spacing_mm(self) -> tuple[float, ...] | None:
         """Distance of neighbouring voxels along each spatial axis, or None without an affine."""
-        if self.affine is None:
-            return None
-        return tuple(float(length) for length in np.linalg.norm(self.affine[:3, : self.rank], axis=0))
+        return None if self.affine is None else affine_spacing(self.affine, self.rank)
 
-    def _check_affine(self, affine: np.ndarray) -> None:
-        if affine.shape != (4, 4):
-            raise ValueError(f'{self.name}: the affine must have shape (4, 4), got {affine.shape}')
-        if not np.isfinite(affine).all():
-            raise ValueError(f'{self.name}: the affine must be finite, got {affine.tolist()}')
-        if not np.array_equal(affine[3], (0, 0, 0, 1)):
-            raise ValueError(f'{self.name}: the last row of the affine must be 0 0 0 1, got {affine[3].tolist()}')
-        lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        if not lengths.all():
-            raise ValueError(
-                f'{self.name}: the spacing must be positive along each axis, got {tuple(map(float, lengths))} mm'
-            )
-        if abs(np.linalg.det(affine[:3, :3] / lengths)) < _MIN_DETERMINANT:
-            raise ValueError(f'{self.name}: the affine is singular: {affine.tolist()}')
+    @property
+    def grid(self) -> Grid:
+        """Size and affine; its name is that of the image."""
+        return Grid(self.size, self.affine, self.name)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mmseg_medical.geometry.errors import file_error
 from mmseg_medical.geometry.formats import itk, nifti, npy, raster
+from mmseg_medical.geometry.grid import Grid
 from mmseg_medical.geometry.readers import file_suffix
+from mmseg_medical.geometry.same_grid import check_grid
 from mmseg_medical.geometry.volume import Volume
 
 _WITH_AFFINE: dict[str, Callable[[Volume, Path], None]] = {
@@ -25,22 +27,27 @@ _WITHOUT_AFFINE: dict[str, Callable[[Volume, Path], None]] = {
 }
 
 
-def write_volume(volume: Volume, path: str | Path) -> None:
+def write_volume(volume: Volume, path: str | Path, like: Volume | Grid | None = None) -> None:
     """Write an image so that reading it gives the same array and affine.
 
     A reader meets the old file or the new one, never half of it. Of an MHD, which is two files, the voxels are replaced
-    first. NIfTI-1 keeps affines in float32, about seven digits.
+    first. NIfTI-1 keeps affines in float32, seven digits (an affine that came from one stays to the bit); NIfTI-2 would
+    keep all, but ITK and what is built on it cannot read it.
 
     Args:
         volume (Volume): Image to write. What the format cannot hold is an error, never lost: NIfTI, NRRD, MHD and MHA
             need an affine, PNG, TIFF and npy have no place for one.
         path (str | Path): The format follows from the suffix; the folder is made if missing.
+        like (Volume | Grid | None): Image that the result must overlay.
 
     Raises:
         OSError: The file cannot be written.
         ImportError: The package for the format is not installed.
-        ValueError: The suffix is not one of a format that is written, or the format cannot hold the image.
+        ValueError: The suffix is not one of a format that is written, the format cannot hold the image, or the image
+            does not lie on the grid of ``like``.
     """
+    if like is not None:
+        check_grid(volume, like)
     path = Path(path)
     suffix = file_suffix(path)
     if suffix in _WITH_AFFINE:

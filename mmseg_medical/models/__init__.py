@@ -1,10 +1,16 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
-from mmseg_medical.models.backbones import HACDRNet
-from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelDecodeHead
+from mmseg_medical.models.backbones import HACDRNet, RAREUNet, UNet
+from mmseg_medical.models.data_preprocessors import VolumeDataPreProcessor
+from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelDecodeHead, RAREUNetHead, VolumeHead
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
 from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss, PixelMeanCrossEntropyLoss
-from mmseg_medical.models.segmentors import MedicalEncoderDecoder, MedicalSegTTAModel
+from mmseg_medical.models.segmentors import (
+    MedicalEncoderDecoder,
+    MedicalSegTTAModel,
+    RAREUNetSegmentor,
+    VolumeSegmentor,
+)
 from mmseg_medical.registry import MODELS
 
 # mmcv's name: a config's conv_cfg=dict(type='DCNv2') finds ours, compiled operators or not.
@@ -21,4 +27,11 @@ __all__ = [
     'MultiLabelDecodeHead',
     'NALoss',
     'PixelMeanCrossEntropyLoss',
+    'RAREUNet',
+    'RAREUNetHead',
+    'RAREUNetSegmentor',
+    'UNet',
+    'VolumeDataPreProcessor',
+    'VolumeHead',
+    'VolumeSegmentor',
 ]

@@ -6,7 +6,7 @@ from affines import orientations, sheared, tilted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmseg_medical.geometry import Volume, grid_difference, resample_like
+from mmseg_medical.geometry import Grid, Volume, grid_difference, resample_like
 
 
 def volume(size, affine=None, name='', seed=0):
@@ -145,11 +145,47 @@ def test_against_the_definition(i, j, seed):
     np.testing.assert_array_equal(taken.reshape(-1), expected)
 
 
+@pytest.mark.parametrize('affine', [tilted(13), orientations()[31], sheared()])
+def test_linear_images_of_places_stay_at_their_places(affine):
+    a = Volume(np.moveaxis(np.indices((9, 8, 7)), 0, -1) @ affine[:3, :3].T + affine[:3, 3], affine, has_channels=True)
+    inner = affine @ np.array([[0.4, 0, 0, 2], [0.2, 0.5, 0, 1], [0, 0.1, 0.7, 1], [0, 0, 0, 1]])
+    taken = resample_like(a, Grid((8, 9, 6), inner), order='linear')
+    expected = np.moveaxis(np.indices((8, 9, 6)), 0, -1) @ inner[:3, :3].T + inner[:3, 3]
+    np.testing.assert_allclose(taken.array, expected, atol=1e-9)
+    assert (taken.has_channels, taken.size) == (True, (8, 9, 6))
+
+
+def test_linear_to_the_edge_of_the_outer_voxels_and_not_beyond():
+    line = np.array([[[10]], [[20]]], np.int16)
+    fine = np.diag([0.4, 1, 1, 1])
+    fine[0, 3] = -0.9
+    taken = resample_like(Volume(line, np.eye(4)), Grid((8, 1, 1), fine), order='linear', fill=-5)
+    assert taken.array.dtype == np.float32  # at -0.9, -0.5, ... 1.9
+    np.testing.assert_allclose(taken.array[:, 0, 0], [-5, 10, 10, 13, 17, 20, -5, -5], atol=1e-5)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'uint8'])
+def test_linear_planes(dtype):
+    a = Volume((np.random.default_rng(0).random((5, 7)) * 100).astype(dtype), np.eye(4))
+    moved = np.eye(4)
+    moved[1, 3] = 1.5
+    taken = resample_like(a, Grid((5, 5), moved), order='linear').array
+    assert taken.dtype == ('float32' if dtype == 'uint8' else dtype)
+    np.testing.assert_allclose(taken, (a.array[:, 1:6].astype(float) + a.array[:, 2:7]) / 2, rtol=1e-6)
+
+
+def test_linear_on_the_same_grid_is_the_same_volume():
+    a = Volume(np.zeros((3, 5, 7), np.float32), tilted())
+    assert resample_like(a, a.grid, order='linear') is a
+
+
 def test_refusals():
     a = volume((2, 3, 4), np.eye(4), 'a.nii')
     moved = volume((2, 3, 4), tilted(), 'b.nii')
-    with pytest.raises(ValueError, match="order must be 'nearest', got 'linear'"):
-        resample_like(a, moved, order='linear')
+    with pytest.raises(ValueError, match="order must be 'nearest' or 'linear', got 'cubic'"):
+        resample_like(a, moved, order='cubic')
+    with pytest.raises(TypeError, match=r'a\.nii: expected real numbers, found complex128'):
+        resample_like(Volume(np.zeros((2, 3, 4), complex), np.eye(4), 'a.nii'), moved, order='linear')
     with pytest.raises(TypeError, match=r'a\.nii: expected integer labels, found float32'):
         resample_like(Volume(np.zeros((2, 3, 4), np.float32), np.eye(4), 'a.nii'), moved)
     with pytest.raises(ValueError, match=r'x\.npy has no affine'):

@@ -78,6 +78,7 @@ def test_one_world_for_itk_and_nifti(tmp_path):
 
 
 @pytest.mark.parametrize('name', NAMES)
+@pytest.mark.filterwarnings('ignore:.* from right angles')
 def test_directions_that_are_not_orthogonal(tmp_path, name):
     write_volume(Volume(array(), sheared()), tmp_path / name)
     np.testing.assert_allclose(read_volume(tmp_path / name).affine, sheared(), atol=1e-12)

@@ -57,6 +57,7 @@ def test_every_orientation(tmp_path):
         np.testing.assert_array_equal(np.asarray(other.dataobj), array())
 
 
+@pytest.mark.filterwarnings('ignore:.* from right angles')
 def test_header_that_is_written(tmp_path):
     write_volume(Volume(array(), tilted()), tmp_path / 'a.nii')
     header = nibabel.load(tmp_path / 'a.nii').header
@@ -209,6 +210,7 @@ def test_singular_sform(tmp_path, row, message):
         read_volume(path)
 
 
+@pytest.mark.filterwarnings('ignore:.* from right angles')
 def test_directions_in_one_plane(tmp_path):
     path = write_with_nibabel(tmp_path / 'a.nii', array(), np.eye(4))
     patched(path, SROW_Y, np.array([[1, 1, 0, 0], [0, 0, 0, 0]], '<f4').tobytes())

@@ -52,8 +52,15 @@ def test_other_files(tmp_path, name, found):
 
 
 def test_folder(tmp_path):
-    with pytest.raises(ValueError, match=r'expected a file ending in .* found a folder'):
+    (tmp_path / 'a.txt').write_text('x')
+    with pytest.raises(ValueError, match=r'expected a DICOM series, found a folder without DICOM images'):
         read_volume(tmp_path)
+
+
+def test_one_slice_of_a_series(tmp_path):
+    (tmp_path / '1.dcm').write_bytes(b'x')
+    with pytest.raises(ValueError, match=r"found '\.dcm'\. One DICOM file is one slice: name the folder of its series"):
+        read_volume(tmp_path / '1.dcm')
 
 
 @pytest.mark.parametrize('name', WITH_AFFINE)

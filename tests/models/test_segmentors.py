@@ -41,9 +41,10 @@ def sample(**meta):
     return SegDataSample(metainfo=meta)
 
 
+@pytest.mark.parametrize('batch_size', [1, 4])
 @torch.no_grad()
-def test_sliding_windows_equal_mmseg():
-    slide = dict(mode='slide', crop_size=(24, 32), stride=(16, 20))
+def test_sliding_windows_equal_mmseg(batch_size):
+    slide = dict(mode='slide', crop_size=(24, 32), stride=(16, 20), batch_size=batch_size)
     model = build(test_cfg=slide)
     x = torch.randn(2, 3, 50, 61)
     metas = [dict(ori_shape=(50, 61), img_shape=(50, 61)) for _ in x]

@@ -6,7 +6,8 @@ from pathlib import Path
 from mmseg_medical import apis, cli
 from mmseg_medical.engine.original_checkpoints import TRANSLATIONS, convert
 
-CONFIGS = {'hacdr': Path(__file__).resolve().parents[2] / 'configs' / 'hacdr' / 'idrid.py'}
+FOLDER = Path(__file__).resolve().parents[2] / 'configs'
+CONFIGS = {'hacdr': FOLDER / 'hacdr' / 'idrid.py', 'rare_unet': FOLDER / 'rare_unet' / 'hippocampus.py'}
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +12,10 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_medical.ops import WindowMerger, sliding_windows
+from mmseg_medical.models.segmentors.deciding import IMPOSSIBLE_LOGIT, activate, decide
+from mmseg_medical.ops import slide_windows
 from mmseg_medical.registry import MODELS
 
-# A logit far below any a network gives: probability 1e-13, still finite in sums and means.
-IMPOSSIBLE_LOGIT = -30.0
 FLIPPED_AXES = {'horizontal': (2,), 'vertical': (1,), 'diagonal': (1, 2)}
 
 
@@ -45,16 +45,25 @@ class MedicalEncoderDecoder(EncoderDecoder):
             Logits of shape (N, C, H, W).
         """
         size = inputs.shape[2:]
-        merger = WindowMerger(
-            (inputs.shape[0], self.out_channels, *size),
-            weights=self.test_cfg.get('window_weights', 'constant'),
-            device=inputs.device,
-        )
-        for window in sliding_windows(size, self.test_cfg.crop_size, self.test_cfg.stride):
-            crop = inputs[(slice(None), slice(None), *window)]
-            metas = [{**meta, 'img_shape': crop.shape[2:]} for meta in batch_img_metas]
-            merger.add(self.encode_decode(crop, metas), window)
-        return merger.result()
+        # An image smaller than the window is seen as it is, not padded, as mmseg does.
+        window = [min(pair) for pair in zip(self.test_cfg.crop_size, size, strict=True)]
+        stride = [min(pair) for pair in zip(self.test_cfg.stride, window, strict=True)]
+        logits = [
+            slide_windows(
+                partial(self._window_logits, meta=meta),
+                image,
+                num_classes=self.out_channels,
+                window=window,
+                stride=stride,
+                weights=self.test_cfg.get('window_weights', 'constant'),
+                batch_size=self.test_cfg.get('batch_size', 1),
+            )
+            for image, meta in zip(inputs, batch_img_metas, strict=True)
+        ]
+        return logits[0][None] if len(logits) == 1 else torch.stack(logits)
+
+    def _window_logits(self, crops: Tensor, meta: dict[str, Any]) -> Tensor:
+        return self.encode_decode(crops, [{**meta, 'img_shape': crops.shape[2:]}] * len(crops))
 
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: list[SegDataSample] | None = None
@@ -78,18 +87,12 @@ class MedicalEncoderDecoder(EncoderDecoder):
 
     def decide(self, values: Tensor, *, probabilities: bool = False) -> Tensor:
         """Labels (1, H, W), or masks (C, H, W) of 0 and 1, from logits or probabilities (C, H, W)."""
-        if not self.multi_label and values.shape[0] > 1:
-            return values.argmax(dim=0, keepdim=True)
-        # Compared as probabilities, so that a threshold means the same with and without test-time augmentation.
         threshold = self.test_cfg.get('threshold') or getattr(self.decode_head, 'threshold', None) or 0.5
-        threshold = torch.as_tensor(threshold, dtype=torch.float32, device=values.device).reshape(-1, 1, 1)
-        if not probabilities:
-            values = values.sigmoid()
-        return (values > threshold).to(torch.uint8)
+        return decide(values, self.multi_label, threshold, probabilities)
 
     def activate(self, logits: Tensor) -> Tensor:
         """Probabilities from logits (C, H, W)."""
-        return logits.sigmoid() if self.multi_label or logits.shape[0] == 1 else logits.softmax(dim=0)
+        return activate(logits, self.multi_label)
 
     def _to_native_grid(self, logits: Tensor, meta: dict[str, Any]) -> Tensor:
         left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmseg_medical.errors import expectation
+from mmseg_medical.geometry.grid import Grid
 from mmseg_medical.geometry.volume import Volume
 
 
-def grid_difference(a: Volume, b: Volume, tolerance_mm: float = 1e-3) -> str | None:
+def grid_difference(a: Volume | Grid, b: Volume | Grid, tolerance_mm: float = 1e-3) -> str | None:
     """Say how the grids of two images differ.
 
     Args:
-        a (Volume): First image.
-        b (Volume): Second image.
+        a (Volume | Grid): First image.
+        b (Volume | Grid): Second image.
         tolerance_mm (float): How far an entry of the affines may deviate. Programs write headers with different
             precision; a thousandth of a millimetre a voxel is beyond what any of them loses.
 
@@ -37,6 +39,29 @@ def grid_difference(a: Volume, b: Volume, tolerance_mm: float = 1e-3) -> str | N
         f'the affines differ by up to {deviation[row, column]:.6g} mm (row {row}, column {column}; tolerance '
         f'{tolerance_mm:g}): {a.name} has {_rows(a.affine)}, {b.name} has {_rows(b.affine)}'
     )
+
+
+def check_grid(volume: Volume | Grid, reference: Volume | Grid, tolerance_mm: float = 1e-3) -> None:
+    """Refuse an image that does not lie on the grid it should.
+
+    Args:
+        volume (Volume | Grid): What is checked.
+        reference (Volume | Grid): Image or grid that it should overlay.
+        tolerance_mm (float): See :func:`grid_difference`.
+
+    Raises:
+        ValueError: It does not; the message says in what they differ.
+    """
+    difference = grid_difference(volume, reference, tolerance_mm)
+    if difference is not None:
+        raise ValueError(
+            expectation(
+                volume.name,
+                expected=f'the grid of {reference.name}',
+                found=difference,
+                remedy='Undo what changed the grid (geometry.restore), or resample it (geometry.resample_like).',
+            )
+        )
 
 
 def _rows(affine: np.ndarray) -> str:

@@ -1,17 +1,12 @@
-"""Checkpoints of the original repositories, translated to the names of our networks."""
+"""Names of the released HACDR-Net in ours."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
 from mmseg_medical.errors import CheckpointError
-from mmseg_medical.files import atomic_path
 
 _GATE = r'\.attn\.spatial_gating_unit\.'
 
@@ -81,34 +76,3 @@ def translate_hacdr(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             name = f'decode_head.decoders.{4 - int(decoder[1])}.' + name[decoder.end() :]
         translated[_rename(name)] = value
     return translated
-
-
-TRANSLATIONS: dict[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]] = {'hacdr': translate_hacdr}
-
-
-def convert(system: str, src: str | Path, dst: str | Path, network: nn.Module, trusted: bool = False) -> int:
-    """Write an original checkpoint under our names.
-
-    Args:
-        system: key of :data:`TRANSLATIONS`.
-        src: original file, its weights under ``state_dict`` or bare, with or without the prefix ``module.``.
-        dst: file to write, tensors only; it appears when it is complete.
-        network: what the result is for; the weights are loaded into it, strictly.
-        trusted: unpickle whatever ``src`` holds.
-
-    Returns:
-        Number of tensors written.
-
-    Raises:
-        CheckpointError: ``src`` cannot be read, is of another system, or has keys missing or left over, all listed.
-    """
-    weights = read_checkpoint(src, trusted=trusted)['state_dict']
-    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
-    try:
-        translated = TRANSLATIONS[system](weights)
-    except CheckpointError as error:
-        raise CheckpointError(f'{src}: {error}') from error
-    load_strict(network, translated, str(src))
-    with atomic_path(dst, durable=True) as partial:
-        torch.save({'state_dict': translated, 'meta': {'converted_from': str(src), 'system': system}}, partial)
-    return len(translated)

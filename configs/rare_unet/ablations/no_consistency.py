@@ -1,0 +1,2 @@
+_base_ = '../hippocampus.py'
+model = dict(decode_head=dict(consistency_weight=0.0))

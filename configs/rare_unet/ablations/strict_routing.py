@@ -1,0 +1,2 @@
+_base_ = '../hippocampus.py'
+model = dict(backbone=dict(routing=dict(strict=True)))

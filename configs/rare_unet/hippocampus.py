@@ -1,0 +1,31 @@
+# The published recipe on the hippocampus, without augmentation. Intensities are scaled before zeros are put around, each
+# modality by itself, and predictions are scored on the grid of the file: ablations/preprocessing_released.py does as
+# the release. Its final configuration for these data is not known; dropout is that of the configuration file.
+_base_ = [
+    '../_base_/datasets/msd_hippocampus.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/rare_unet.py',
+    '../_base_/schedules/rare_unet_80e.py',
+]
+grid = [
+    dict(type='ReorientVolume', axes='RAS'),
+    dict(type='ResampleVolume', spacing_mm=(1.0, 1.0, 1.0)),
+]
+prepare = [
+    *grid,
+    dict(type='NormalizeIntensity', mode='percentile', percentiles=(0.5, 99.5)),
+    dict(type='CropOrPadVolume', size=_base_.target_size),
+]
+image = dict(type='LoadVolume', num_channels=1, rank=3)
+labels = dict(type='LoadVolumeAnnotations', num_classes=_base_.num_classes)
+pack = dict(type='PackVolumeInputs')
+train_pipeline = [image, labels, *prepare, pack]
+test_pipeline = [image, *prepare, labels, pack]
+train_dataloader = dict(
+    drop_last=True,
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
+    dataset=dict(pipeline=train_pipeline),
+)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_evaluator = dict(_delete_=True, type='MultiScaleSegMetric', num_scales=3)

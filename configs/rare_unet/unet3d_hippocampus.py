@@ -1,0 +1,21 @@
+# The baseline: RARE-UNet's body alone. There are no coarser scales to watch.
+_base_ = './hippocampus.py'
+channels = (32, 64, 128, 256, 320, 320)
+model = dict(
+    _delete_=True,
+    type='VolumeSegmentor',
+    data_preprocessor=dict(type='VolumeDataPreProcessor'),
+    backbone=dict(type='UNet', in_channels=1, channels=channels, decoder_depth=1, up_kernel=3, drop_rate=0.2),
+    decode_head=dict(
+        type='VolumeHead',
+        in_channels=channels[0],
+        num_classes=_base_.num_classes,
+        loss_decode=LOSS,
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
+val_evaluator = dict(_delete_=True, type='CaseSegMetric', surface=None)
+param_scheduler = dict(monitor='dice')
+default_hooks = dict(checkpoint=dict(save_best='dice'))
+custom_hooks = [dict(type='EarlyStoppingHook', monitor='dice', rule='greater', min_delta=1e-3, patience=35)]

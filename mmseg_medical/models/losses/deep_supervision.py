@@ -1,0 +1,81 @@
+"""One loss at several resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+TARGET_RESIZES = ('nearest-exact', 'nearest')
+
+
+def deep_supervision(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    logits: Sequence[Tensor],
+    target: Tensor,
+    weights: Sequence[float] | str = 'halving',
+    target_resize: str = 'nearest-exact',
+) -> Tensor:
+    """Weighted sum of a loss over logits of several sizes.
+
+    Args:
+        loss (Callable): Logits and targets of one size to a scalar.
+        logits (Sequence[Tensor]): each (N, K, *S_k), the finest first.
+        target (Tensor): labels (N, *S) or masks (N, K, *S).
+        weights (Sequence[float] | str): One for each of the logits, ``'halving'`` (1, 1/2, 1/4 ... divided by their
+            sum) or ``'equal'`` (mean).
+        target_resize (str): See :func:`resize_target`.
+
+    Returns:
+        Tensor: Scalar.
+
+    Raises:
+        ValueError: There are not as many weights as logits, or a name is unknown.
+    """
+    numbers = _weights(weights, len(logits))
+    terms = [
+        number * loss(scores, resize_target(target, scores.shape[2:], target_resize))
+        for number, scores in zip(numbers, logits, strict=True)
+        if number
+    ]
+    return sum(terms[1:], terms[0])
+
+
+def resize_target(target: Tensor, size: Sequence[int], mode: str = 'nearest-exact') -> Tensor:
+    """Give labels or masks another size.
+
+    Args:
+        target (Tensor): labels (N, *S) or masks (N, K, *S).
+        size (Sequence[int]): Wanted; of the same rank.
+        mode (str): As of torch's ``interpolate``: ``'nearest-exact'`` takes the voxel at the centre of the new one,
+            ``'nearest'`` the voxel ``floor(i n / m)``, which is off by up to half a coarse voxel.
+
+    Returns:
+        Tensor: same dtype; ``target`` itself if it has the size.
+
+    Raises:
+        ValueError: ``mode`` is neither.
+    """
+    if mode not in TARGET_RESIZES:
+        raise ValueError(f'targets are resized by one of {TARGET_RESIZES}, got {mode!r}')
+    rank = len(size)
+    if tuple(target.shape[-rank:]) == tuple(size):
+        return target
+    channels = target if target.ndim == rank + 2 else target[:, None]
+    # float32 holds labels up to 2^24 exactly
+    resized = interpolate(channels.float(), tuple(size), mode=mode).to(target.dtype)
+    return resized if target.ndim == rank + 2 else resized[:, 0]
+
+
+def _weights(weights: Sequence[float] | str, number: int) -> list[float]:
+    if weights == 'equal':
+        return [1 / number] * number
+    if weights == 'halving':
+        halves = [0.5**k for k in range(number)]
+        return [half / sum(halves) for half in halves]
+    if isinstance(weights, str):
+        raise ValueError(f"weights must be numbers, 'halving' or 'equal', got {weights!r}")
+    if len(weights) != number:
+        raise ValueError(f'{number} maps of logits need as many weights, got {list(weights)}')
+    return [float(weight) for weight in weights]

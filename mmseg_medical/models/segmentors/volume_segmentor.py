@@ -1,0 +1,246 @@
+"""Segmentor of images of any rank, whose predictions lie on the grid of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.nn.functional import pad
+
+from mmseg_medical.geometry import restore, restore_labels
+from mmseg_medical.models.segmentors.averaging import Network, averaged
+from mmseg_medical.models.segmentors.deciding import IMPOSSIBLE_LOGIT, activate, decide
+from mmseg_medical.ops import slide_windows
+from mmseg_medical.registry import MODELS
+from mmseg_medical.structures import VolumeData
+
+
+@MODELS.register_module()
+class VolumeSegmentor(BaseSegmentor):
+    """Backbone and head for images (C, *S) with two or three axes.
+
+    ``test_cfg``, all keys optional:
+
+    - ``mode``: ``'whole'`` (default), or ``'slide'`` with ``window`` and ``overlap`` (default 0.5), ``window_weights``
+      (``'gaussian'`` or ``'constant'``), ``batch_size`` windows at a time, ``skip_air``: windows whose largest value
+      in every channel is at most this are background;
+    - ``mirror_axes``: spatial axes along whose subsets mirrored views are averaged, as probabilities;
+    - ``threshold`` of multi-label masks, one number or one a class (default: the head's);
+    - ``precision``: ``'bfloat16'`` or ``'float16'`` computes the network in it, sums stay in float32;
+    - ``keep_scores``: samples get ``seg_logits`` (``seg_probs`` where views are averaged) on the native grid too, at K
+      times the memory.
+
+    Args:
+        backbone (dict): Config of the backbone.
+        decode_head (dict): Config of the head, see :class:`VolumeHead`.
+        data_preprocessor (dict | None): Default: :class:`VolumeDataPreProcessor`.
+        train_cfg (dict | None): Unused by the class itself.
+        test_cfg (dict | None): See above.
+        channels_last (bool): Keep channels behind space in memory; on GPUs with tensor cores the faster layout.
+        init_cfg (dict | None): As in mmengine.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        data_preprocessor: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        channels_last: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        # built here: mmengine asks its own registry, which finds ours only where a runner has set the scope
+        preprocessor = MODELS.build(data_preprocessor or dict(type='VolumeDataPreProcessor'))
+        super().__init__(data_preprocessor=preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.decode_head = MODELS.build(decode_head)
+        self.train_cfg = dict(train_cfg or {})
+        self.test_cfg = dict(test_cfg or {})
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=self._memory_format)
+        if self.test_cfg.get('mode', 'whole') not in ('whole', 'slide'):
+            raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {self.test_cfg['mode']!r}")
+        if self.test_cfg.get('mode') == 'slide' and 'window' not in self.test_cfg:
+            raise ValueError("test_cfg.mode='slide' needs test_cfg.window, the size of a window")
+
+    @property
+    def spatial_dims(self) -> int:
+        """Number of axes of the images, 2 or 3."""
+        return self.backbone.spatial_dims
+
+    @property
+    def out_channels(self) -> int:
+        """Number K of channels of the logits."""
+        return self.decode_head.out_channels
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether classes may overlap."""
+        return self.decode_head.multi_label
+
+    @property
+    def threshold(self) -> float | Sequence[float]:
+        """Probability above which a voxel belongs to a multi-label class, one number or one a class."""
+        return self.test_cfg.get('threshold') or self.decode_head.threshold
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        return torch.channels_last_3d if self.spatial_dims == 3 else torch.channels_last
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Maps of the backbone for a batch (N, C, *S).
+
+        Raises:
+            ValueError: The batch has another rank or number of channels than the backbone.
+        """
+        wanted = self.backbone.in_channels
+        if inputs.ndim != self.spatial_dims + 2 or inputs.shape[1] != wanted:
+            raise ValueError(
+                f'the network takes images of {self.spatial_dims} axes and {wanted} channels, '
+                f'got {inputs.ndim - 2} axes and {inputs.shape[1]} channels (shape {tuple(inputs.shape)})'
+            )
+        if self.channels_last:
+            inputs = inputs.to(memory_format=self._memory_format)
+        return self.backbone(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: Any = None) -> Tensor:
+        """Logits (N, K, *S) of a batch (N, C, *S); see :meth:`network`."""
+        return self.network(inputs)
+
+    def network(self, inputs: Tensor) -> Tensor:
+        """Logits of a batch, for inference.
+
+        Args:
+            inputs (Tensor): shape (N, C, *S), any size: it is padded with zeros behind to what the network divides by,
+                and to two voxels at its bottom.
+
+        Returns:
+            Tensor: shape (N, K, *S), float32.
+        """
+        size = inputs.shape[2:]
+        divisors = self._divisors()
+        missing = [-n % d for n, d in zip(size, divisors, strict=True)]
+        if all(n + m == d for n, m, d in zip(size, missing, divisors, strict=True)):
+            missing[0] += divisors[0]  # norms over space need more than one voxel at the bottom
+        if any(missing):
+            inputs = pad(inputs, [part for m in reversed(missing) for part in (0, m)])
+        with self._autocast(inputs.device.type):
+            logits = self.decode_head(self.extract_feat(inputs))[0]
+        return logits.float()[(..., *(slice(n) for n in size))]
+
+    @torch.no_grad()
+    def infer(
+        self, image: Tensor, network: Network | None = None, decide: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Go over an image, whole or window by window.
+
+        Args:
+            image (Tensor): shape (C, *S), prepared as in training.
+            network (callable | None): What to go over it with, (N, C, *S) -> (N, K, *S); default:
+                :meth:`averaged_network`.
+            decide (callable | None): Maps scores (K, *R) of a part R of the image to what is kept, (D, *R).
+
+        Returns:
+            Tensor: Scores (K, *S), or what ``decide`` makes of them, (D, *S).
+        """
+        network = network or self.averaged_network()
+        if self.test_cfg.get('mode', 'whole') == 'whole':
+            scores = network(image[None])[0]
+            return scores if decide is None else decide(scores)
+        limit = self.test_cfg.get('skip_air')
+        return slide_windows(
+            network,
+            image,
+            num_classes=self.out_channels,
+            window=self.test_cfg['window'],
+            overlap=self.test_cfg.get('overlap', 0.5),
+            weights=self.test_cfg.get('window_weights', 'gaussian'),
+            batch_size=self.test_cfg.get('batch_size', 1),
+            decide=decide,
+            skip=None if limit is None else lambda part: bool(part.max() <= limit),
+            background=self._air(),
+        )
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether :meth:`infer` yields probabilities by default: where views are averaged."""
+        return bool(self.test_cfg.get('mirror_axes'))
+
+    def averaged_network(self) -> Network:
+        """Give :meth:`network`, or its mean over the mirrored views of ``test_cfg.mirror_axes``."""
+        if not self.gives_probabilities:
+            return self.network
+        return averaged([self.network], self.activate, self.test_cfg['mirror_axes'])
+
+    def activate(self, logits: Tensor, dim: int = 0) -> Tensor:
+        """Probabilities of logits whose classes lie along ``dim``."""
+        return activate(logits, self.multi_label, dim)
+
+    def decide(self, scores: Tensor, probabilities: bool = False) -> Tensor:
+        """Labels (1, *S), or masks (K, *S) with ``multi_label``, of logits or probabilities (K, *S); uint8."""
+        return decide(scores, self.multi_label, self.threshold, probabilities)
+
+    def predict(self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None) -> list:
+        """Segment images one by one.
+
+        Args:
+            inputs (Sequence[Tensor]): each (C, *S), as the test pipeline prepared it.
+            data_samples (Sequence[SegDataSample] | None): Their ``grid_steps`` lead back to the native grid.
+
+        Returns:
+            list[SegDataSample]: with ``pred_sem_seg``, labels (1, *native) or masks (K, *native), uint8.
+        """
+        samples = [SegDataSample() for _ in inputs] if data_samples is None else list(data_samples)
+        for image, sample in zip(inputs, samples, strict=True):
+            self.predict_sample(image, sample)
+        return samples
+
+    def predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
+        """Segment one image (C, *S) into ``sample``; see :meth:`predict`."""
+        steps = sample.metainfo.get('grid_steps') or ()
+        keep = self.test_cfg.get('keep_scores', False)
+        if not steps and not keep:
+            labels = self.infer(image, decide=self._decide_inferred).cpu()
+        else:
+            scores = self.infer(image).cpu()
+            labels = torch.as_tensor(restore_labels(scores, steps, self._decide_inferred))
+            if keep:
+                native = torch.as_tensor(restore(scores.numpy(), steps, 'linear'))
+                sample.set_data({'seg_probs' if self.gives_probabilities else 'seg_logits': VolumeData(data=native)})
+        sample.pred_sem_seg = VolumeData(data=labels)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Losses of a batch (N, C, *S), names with the prefix ``decode.``."""
+        losses = self.decode_head.loss(self.extract_feat(inputs), data_samples)
+        return {f'decode.{name}': value for name, value in losses.items()}
+
+    def _forward(self, inputs: Tensor | Sequence[Tensor], data_samples: Any = None) -> Any:
+        """What the head gives for a batch, as in training; for counting operations and exporting."""
+        batch = inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
+        return self.decode_head(self.extract_feat(batch))
+
+    def _decide_inferred(self, scores: Tensor) -> Tensor:
+        return self.decide(scores, self.gives_probabilities)
+
+    def _air(self) -> list[float]:
+        """Scores of a voxel that is certainly background."""
+        absent = 0.0 if self.gives_probabilities else IMPOSSIBLE_LOGIT
+        present = 1.0 if self.gives_probabilities else 0.0
+        first = absent if self.multi_label or self.out_channels == 1 else present
+        return [first, *[absent] * (self.out_channels - 1)]
+
+    def _divisors(self) -> Sequence[int]:
+        return getattr(self.backbone, 'divisors', (1,) * self.spatial_dims)
+
+    def _autocast(self, device: str) -> AbstractContextManager:
+        precision = self.test_cfg.get('precision')
+        if precision is None or self.training:
+            return nullcontext()
+        return torch.autocast(device, getattr(torch, precision))
