@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from mmengine.dataset import BaseDataset
-
-from mmseg_medical.datasets.errors import DataError, data_error
+from mmseg_medical.datasets.case_dataset import CaseDataset
+from mmseg_medical.datasets.errors import data_error
 from mmseg_medical.datasets.lesions import (
     CLASSES,
     DEFAULT_OVERLAP_ORDER,
@@ -18,8 +16,7 @@ from mmseg_medical.datasets.lesions import (
     PALETTE,
     check_overlap_order,
 )
-from mmseg_medical.datasets.samplers import seed_sample
-from mmseg_medical.registry import TRANSFORMS
+from mmseg_medical.datasets.splits import check_part, read_split, select_cases
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
 MASK_SUFFIXES = ('.tif', '.tiff', '.png')
@@ -33,7 +30,7 @@ class MergedPart(NamedTuple):
     names: str
 
 
-class FundusLesionDataset(BaseDataset):
+class FundusLesionDataset(CaseDataset):
     """Fundus photographs with four kinds of lesion, read from the official tree or from the merged layout.
 
     Sub-classes say where the official tree keeps the images and masks of a part, and which parts make a split.
@@ -80,30 +77,22 @@ class FundusLesionDataset(BaseDataset):
             raise ValueError(f"target must be 'multiclass' or 'multilabel', found {target!r}")
         if layout not in ('auto', 'official', 'merged'):
             raise ValueError(f"layout must be 'auto', 'official' or 'merged', found {layout!r}")
-        self.split = split
-        self.split_file = split_file
         self.layout = layout
         self.target = target
         self.overlap_order = check_overlap_order(overlap_order)
         self.cache_dir = str(Path(data_root) / '.mmseg_medical_cache') if cache_dir == 'auto' else cache_dir
         skip = 1 if target == 'multilabel' else 0
         own = dict(classes=CLASSES[skip:], palette=PALETTE[skip:], label_map=None, reduce_zero_label=False)
-        # serialising pays for long lists only, and costs a garbage collection for every data set made
-        kwargs.setdefault('serialize_data', False)
         super().__init__(
-            data_root=str(data_root),
+            data_root,
+            split,
+            split_file=split_file,
+            pipeline=pipeline,
             metainfo={**own, **(metainfo or {})},
-            data_prefix={},
-            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             test_mode=test_mode,
             **kwargs,
         )
         self._metainfo['target'] = target  # not above: mmengine takes strings there for file names
-
-    @property
-    def description(self) -> str:
-        """Data set and split, for messages."""
-        return f'{type(self).__name__} split {self.split!r}'
 
     def load_data_list(self) -> list[dict]:
         """One entry an image: ``case_id``, ``img_path``, and ``lesion_masks`` or ``seg_map_path``.
@@ -132,18 +121,9 @@ class FundusLesionDataset(BaseDataset):
                         found=f'another one at {known["img_path"]}',
                         remedy='Remove one of them.',
                     )
-        return list(entries.values()) if names is None else self._select(entries, names)
-
-    def prepare_data(self, idx: int) -> Any:
-        """Run the pipeline; an error names the case it came from."""
-        seed_sample(idx)
-        try:
-            return super().prepare_data(idx)
-        except DataError as error:
-            raise DataError(f'{self.description}, case {self.get_data_info(idx)["case_id"]}: {error}') from error
-        except Exception as error:
-            case = self.get_data_info(idx)['case_id']
-            raise RuntimeError(f'{self.description}, case {case}: {type(error).__name__}: {error}') from error
+        if names is None:
+            return list(entries.values())
+        return select_cases(entries, names, str(self.split_file), root)
 
     # -- where things are in the official tree; sub-classes fill these in
 
@@ -167,58 +147,11 @@ class FundusLesionDataset(BaseDataset):
 
     def _requested(self) -> tuple[str, list[str] | None]:
         if self.split_file is None:
-            self._check_split(self.split, self.SPLITS, type(self).__name__)
+            check_part(self.split, self.SPLITS, type(self).__name__)
             return self.split, None
-        path = Path(self.split_file)
-        try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise data_error(
-                path,
-                expected='a JSON file of splits',
-                found=str(error),
-                remedy='Set split_file of the dataset in the config.',
-            ) from error
-        lists = {key: value for key, value in content.items() if isinstance(value, list)}
-        source = content.get('source', 'train')
-        self._check_split(self.split, lists, str(path))
-        self._check_split(source, self.SPLITS, f'"source" of {path}')
-        names = lists[self.split]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise data_error(
-                path, expected='each case once', found=f'{", ".join(doubled)} repeated', remedy='Remove the repetition.'
-            )
-        for other, cases in lists.items():
-            both = sorted(set(cases) & set(names)) if other != self.split else []
-            if both:
-                raise data_error(
-                    path,
-                    expected='disjoint splits',
-                    found=f'{", ".join(both)} in {self.split!r} and {other!r}',
-                    remedy='Keep every case in one split only.',
-                )
+        source, names = read_split(self.split_file, self.split)
+        check_part(source, self.SPLITS, f'"source" of {self.split_file}')
         return source, names
-
-    def _check_split(self, split: str, known: Any, where: str) -> None:
-        if split not in known:
-            raise data_error(
-                where,
-                expected=f'a split out of {", ".join(map(repr, known))}',
-                found=repr(split),
-                remedy='Set split of the dataset in the config.',
-            )
-
-    def _select(self, entries: dict[str, dict], names: list[str]) -> list[dict]:
-        missing = [name for name in names if name not in entries]
-        if missing:
-            raise data_error(
-                str(self.split_file),
-                expected=f'cases that are under {self.data_root}',
-                found=f'no image for {", ".join(missing[:6])} ({len(missing)} of {len(names)})',
-                remedy='Complete the data set or correct the list.',
-            )
-        return [entries[name] for name in names]
 
     def _find_layout(self, root: Path) -> str:
         if self.layout != 'auto':

@@ -111,6 +111,7 @@ def slide_memory_bytes(
     num_classes: int,
     channels: int = 1,
     batch_size: int = 1,
+    weights: str = 'gaussian',
     result_bytes: int = 1,
     decide_bytes: int = 7,
     network_bytes: int = 0,
@@ -123,8 +124,8 @@ def slide_memory_bytes(
         4 (K + 1) P + 4 (1 + G) W + 4 B C W + max(4 B K W + decide R, network) + result S
 
     that is sums and weights; the importance of a window's points, and G classes weighted by it (8 MiB, but at least
-    one class); the batch; its scores and what ``decide`` needs for R points at a time (those of 32 MiB of scores, but
-    at least a row of the slab), or what the network needs; the result.
+    one class; none with constant weights); the batch; its scores and what ``decide`` needs for R points at a time
+    (those of 32 MiB of scores, but at least a row of the slab), or what the network needs; the result.
 
     Args:
         size: lengths S of the image's axes.
@@ -132,6 +133,7 @@ def slide_memory_bytes(
         num_classes: number K of channels of the scores.
         channels: number C of channels of the image.
         batch_size: number B of windows in a batch.
+        weights: as in :func:`slide_windows`.
         result_bytes: of a point of the result; labels in uint8 take 1, scores 4 K.
         decide_bytes: that ``decide`` takes for a point at its peak; default: those of ``argmax_labels``.
         network_bytes: that the network takes for a batch at its peak, its scores included.
@@ -144,7 +146,8 @@ def slide_memory_bytes(
     axis = slab_axis(size, window) if axis is None else range(len(size))[axis]
     slab = [min(window[a], n) if a == axis else n for a, n in enumerate(size)]
     in_slab, in_window = math.prod(slab), math.prod(window)
-    merge = 4 * (num_classes + 1) * in_slab + 4 * (1 + class_group(window, num_classes)) * in_window
+    group = 0 if weights == 'constant' else class_group(window, num_classes)
+    merge = 4 * (num_classes + 1) * in_slab + 4 * (1 + group) * in_window
     batch = 4 * batch_size * channels * in_window
     in_part = part_rows(slab, num_classes, axis) * in_slab // slab[axis]
     scores = 4 * batch_size * num_classes * in_window + decide_bytes * in_part

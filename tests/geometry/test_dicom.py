@@ -1,5 +1,6 @@
 """Series of DICOM files."""
 
+import resource
 import shutil
 
 import numpy as np
@@ -244,6 +245,17 @@ def test_headers_without_place(tmp_path):
         patched(path, old, new)
         with pytest.raises(ValueError, match=rf'0\.dcm: {message}'):
             read_volume(folder)
+
+
+def test_absurd_size_takes_no_memory(tmp_path):
+    path = write_series(tmp_path, values((5, 7, 1)), np.eye(4))[0]
+    for tag, old in ((b'\x10', b'\x07\x00'), (b'\x11', b'\x05\x00')):  # rows, columns
+        head = b'\x28\x00' + tag + b'\x00\x02\x00\x00\x00'
+        patched(path, head + old, head + b'\xff\xff')
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r'0\.dcm: expected (a complete DICOM image|8589672450 bytes)'):
+        read_volume(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
 def test_colours(tmp_path):

@@ -237,6 +237,7 @@ def test_other_meta_headers(tmp_path, old, new, message):
         ('endian', 'spacings: 1 2\nendian', "expected 3 numbers, found spacings '1 2'"),
         ('endian', 'data file: b.raw\nendian', r'expected its data file b\.raw, found none of this name'),
         ('endian', 'sizes: 3 5 7\nendian', "expected lines of keys and values, each once, found 'sizes: 3 5 7'"),
+        ('endian', 'space units: "um" "um" "um"\nendian', 'expected millimetres, found space units'),
         ('NRRD0004', 'NRRD', 'expected an image header'),
     ],
 )

@@ -100,6 +100,16 @@ def test_both_byte_orders(tmp_path, order, dtype):
     np.testing.assert_allclose(read.affine, tilted(), atol=1e-6)
 
 
+@pytest.mark.parametrize(('unit', 'factor'), [('meter', 1000), ('mm', 1), ('micron', 1e-3), ('unknown', 1)])
+def test_units(tmp_path, unit, factor):
+    header = nibabel.Nifti1Header()
+    header.set_xyzt_units(unit, 'sec')
+    path = write_with_nibabel(tmp_path / 'a.nii', array(), tilted(), header)
+    expected = tilted()
+    expected[:3] *= factor
+    np.testing.assert_allclose(read_volume(path).affine, expected, rtol=1e-6)
+
+
 def test_nifti_2(tmp_path):
     affine = tilted()
     affine[0, 3] = 1 / 3

@@ -43,10 +43,7 @@ def test_against_scipy(old, new):
     step = Resample.plan(Grid(old, None), size=new)
     expected = ndimage.map_coordinates(array, grid, order=1, mode='nearest')
     np.testing.assert_allclose(step.apply(array), expected, atol=1e-12)
-    nearest = [
-        np.clip(np.floor(place + 0.5 + 1e-9), 0, n - 1).astype(int)
-        for place, n in zip(places(old, new), old, strict=True)
-    ]
+    nearest = [np.floor(place + 0.5 + 1e-9).astype(int) for place in places(old, new)]
     np.testing.assert_array_equal(step.apply(array, order='nearest'), array[np.ix_(*nearest)])
 
 

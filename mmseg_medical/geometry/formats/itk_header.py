@@ -31,6 +31,7 @@ _NRRD_BYTES |= {'float': 4, 'double': 8}
 _TEXT, _PACKED = ('ascii', 'text', 'txt', 'hex'), ('gzip', 'gz', 'bzip2', 'bz2')
 _META_LINE = r'(?P<key>[^=]+?)\s*=\s*(?P<value>.*)'
 _NRRD_LINE = r'(?P<key>[\w -]+): *(?P<value>[^=].*)|[^:]+:=.*'  # the other form: whatever a program wants to note
+_NRRD_MILLIMETRES = {'mm', 'millimeter', 'millimeters', 'millimetre', 'millimetres', '', '???'}
 _VECTOR = r'none|\([^()]*\)'
 
 
@@ -116,6 +117,9 @@ def _check_nrrd(path: Path, start: bytes) -> None:
         raise header.wrong('encoding', 'raw, text, gzip or bzip2')
     if 'spacings' in header.fields and len(header.fields['spacings'].split()) != axes:
         raise header.wrong('spacings', f'{axes} numbers')
+    units = set(re.findall(r'"([^"]*)"', header.fields.get('space units', '')))
+    if units - _NRRD_MILLIMETRES:
+        raise header.wrong('space units', 'millimetres')
     if 'space directions' in header.fields:
         vectors = re.findall(_VECTOR, header.fields['space directions'])
         lengths = {vector.count(',') for vector in vectors if vector != 'none'}

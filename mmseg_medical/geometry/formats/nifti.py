@@ -21,6 +21,8 @@ from mmseg_medical.geometry.volume import Volume
 from mmseg_medical.optional import import_optional
 
 _PIECE = 1 << 22
+# of the units that a header may state; without one they are millimetres
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
 _HEADERS = {348: 'Nifti1Header', 540: 'Nifti2Header'}
 
 
@@ -166,6 +168,8 @@ def _affine(header: Any, axes: int, path: Path) -> np.ndarray:
             raise file_error(path, expected='a positive spacing', found=f'{spacing.tolist()} mm in its header')
     nibabel = import_optional('nibabel', 'volumes')
     try:
-        return header.get_best_affine()
+        affine = header.get_best_affine()
     except (nibabel.spatialimages.HeaderDataError, ValueError) as error:
         raise file_error(path, expected='a usable qform', found=f'{error}') from error
+    affine[:3] *= _MILLIMETRES.get(int(header['xyzt_units']) & 7, 1.0)
+    return affine
