@@ -32,7 +32,6 @@ def write_phantoms(folder: Path, number: int, slice_mm: float) -> list[tuple[Pat
     cases = []
     for case in range(number):
         image, labels = scan((160, 160, 48), case)
-        image = image.astype(np.float32)  # of an integer file TorchIO interpolates to integers
         spacing = np.array([0.8, 0.8, slice_mm]) * (generator.uniform(0.92, 1.08, 3) if case else 1)
         order, signs = turns[(case * 7) % len(turns)]
         affine = np.eye(4)

@@ -28,4 +28,5 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+log_processor = dict(by_epoch=True)
 val_evaluator = dict(_delete_=True, type='MultiScaleSegMetric', num_scales=3)

@@ -6,7 +6,7 @@ model = dict(
     type='VolumeSegmentor',
     data_preprocessor=dict(type='VolumeDataPreProcessor'),
     backbone=dict(type='UNet', in_channels=4, channels=channels, decoder_depth=1, up_kernel=3, drop_rate=0.1),
-    decode_head=dict(type='VolumeHead', in_channels=channels[0], num_classes=_base_.num_classes, loss_decode=LOSS),
+    decode_head=dict(type='VolumeHead', in_channels=channels[0], num_classes=_base_.num_classes, loss_decode=dict(type='DiceCELoss', dice_weight=0.65, ce_weight=0.35, smooth=0)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )

@@ -10,7 +10,7 @@ model = dict(
         type='VolumeHead',
         in_channels=channels[0],
         num_classes=_base_.num_classes,
-        loss_decode=LOSS,
+        loss_decode=dict(type='DiceCELoss', dice_weight=0.65, ce_weight=0.35, smooth=0),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

@@ -35,5 +35,4 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='EarlyStoppingHook', monitor='dice_multiscale_avg', rule='greater', min_delta=1e-3, patience=35)
 ]
-log_processor = dict(by_epoch=True)
 randomness = dict(seed=42, deterministic=True)

@@ -8,8 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmseg_medical.datasets.errors import DataError, data_error
-from mmseg_medical.datasets.transforms.volume_checks import check_finite
-from mmseg_medical.geometry import Volume, grid_difference, read_volume
+from mmseg_medical.geometry import Volume, check_finite, grid_difference, read_volume
 from mmseg_medical.registry import TRANSFORMS
 
 
@@ -117,6 +116,14 @@ def _read(path: str | Path) -> Volume:
         raise DataError(str(error)) from error  # one kind for all that is wrong with data; the text names the file
 
 
+def _check_finite(part: np.ndarray, subject: str) -> None:
+    channels_last = part[0] if len(part) == 1 else np.moveaxis(part, 0, -1)
+    try:
+        check_finite(Volume(channels_last, None, subject, has_channels=len(part) > 1))
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
 def _channels(volume: Volume) -> int:
     return volume.array.shape[-1] if volume.has_channels else 1
 
@@ -139,6 +146,6 @@ def _stack(volumes: Sequence[Volume], results: dict[str, Any]) -> np.ndarray:
         with np.errstate(over='ignore', invalid='ignore'):  # what becomes infinite is found right below
             part[...] = array
         if array.dtype.kind == 'f':
-            check_finite(part, subject)
+            _check_finite(part, subject)
         done += len(array)
     return image

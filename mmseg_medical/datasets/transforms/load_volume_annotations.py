@@ -7,8 +7,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmseg_medical.datasets.errors import DataError, data_error
-from mmseg_medical.datasets.transforms.volume_checks import check_labels, check_same_grid
-from mmseg_medical.geometry import Volume, read_labels
+from mmseg_medical.datasets.transforms.volume_checks import check_labels
+from mmseg_medical.geometry import Grid, Volume, grid_difference, read_labels
 from mmseg_medical.registry import TRANSFORMS
 
 _ONE_A_VOXEL = 'Give one label map; overlapping masks are made of labels by regions of LoadVolumeAnnotations.'
@@ -60,7 +60,7 @@ class LoadVolumeAnnotations(BaseTransform):
         """
         _refuse_patches(results)
         volume = _labels(results)
-        check_same_grid(volume, results['native_grid'], _image_name(results))
+        _check_grid(volume, results['native_grid'], _image_name(results))
         label_map = self.label_map if self.label_map is not None else results.get('label_map')
         labels = volume.array
         if label_map:
@@ -109,6 +109,17 @@ def _refuse_patches(results: dict[str, Any]) -> None:
         raise RuntimeError(
             f'LoadVolumeAnnotations comes behind {", ".join(drawn)}, which the labels then do not follow: to train, '
             'put it right behind LoadVolume; to test, draw nothing.'
+        )
+
+
+def _check_grid(labels: Volume, native: Grid, image: str) -> None:
+    difference = grid_difference(labels, Grid(native.size, native.affine, image))
+    if difference is not None:
+        raise data_error(
+            labels.name,
+            expected=f'the grid of its image {image}',
+            found=difference,
+            remedy='If the pair belongs together, resample the labels (geometry.resample_like) and store them.',
         )
 
 

@@ -18,7 +18,7 @@ PRESETS: dict[str, dict[str, str]] = {
     'corrected': dict(supervision_weights='equal', consistency_norm='mean', target_resize='nearest-exact'),
 }
 #: 0.35 times the cross-entropy and 0.65 times one minus the Dice of the foreground over the batch
-RELEASED_LOSS: dict[str, Any] = dict(type='mmseg.CrossEntropyLoss')
+RELEASED_LOSS: dict[str, Any] = dict(type='DiceCELoss', dice_weight=0.65, ce_weight=0.35, smooth=0)
 
 
 @MODELS.register_module()

@@ -115,7 +115,8 @@ def test_not_finite(tmp_path, image):
     image[0, 1, 2], image[1, 1, 1], image[2, 2, 2] = np.nan, np.inf, -np.inf
     path = _write(tmp_path / 'a.nii.gz', image)
     message = _message(LoadVolume(), img_path=path)
-    assert f'{path}: expected finite values, found 1 NaN and 2 infinite of 105 voxels' in message
+    found = '1 NaN and 2 infinite of 105 voxels, the first at (0, 1, 2)'
+    assert f'{path}: expected finite values, found {found}' in message
 
 
 def test_what_float32_cannot_hold():
