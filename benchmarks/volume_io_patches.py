@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,28 +74,33 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
 def compare_patches(folder: Path, number: int) -> dict[str, Any]:
     """Milliseconds a patch of 128^3 with its labels, warm file cache, ways alternating; bytes on disk."""
     ways = readers(folder)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for patch in range(-1, number):  # the first builds and warms
         for name, read in ways.items():
             if name.startswith('NIfTI') and patch > 4:
                 continue
             seed_sample(SeededIndex(0, (patch + 1,)))
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             image, label = read()
             if patch >= 0:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
             assert image.shape[1:] == label.shape == PATCH
     sizes = sorted(path.stat().st_size for path in (folder / 'store').rglob('*.case'))
     return dict(
         volume=SIZE,
         patch=PATCH,
-        ms_per_patch={name: round(statistics.median(found) * 1e3, 2) for name, found in seconds.items()},
+        ms_per_patch={name: _median_ms(wall for wall, _ in found) for name, found in seconds.items()},
+        cpu_ms_per_patch={name: _median_ms(cpu for _, cpu in found) for name, found in seconds.items()},
         mib=dict(
             nifti=_mib(sum(Path(path).stat().st_size for path in list(write_brain(folder).values())[1:])),
             store=[_mib(size) for size in sizes],
             numpy=_mib(sum((folder / f'{name}.npy').stat().st_size for name in ('img', 'seg'))),
         ),
     )
+
+
+def _median_ms(seconds: Iterable[float]) -> float:
+    return round(statistics.median(seconds) * 1e3, 2)
 
 
 def _mib(size: int) -> float:

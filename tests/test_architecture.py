@@ -12,7 +12,7 @@ PACKAGE = ROOT / 'mmseg_medical'
 
 # A part may import from its own level and from lower ones. What a level holds may not know what stands above it.
 LEVELS = [
-    {'', 'errors', 'files', 'optional', 'ops', 'geometry'},
+    {'', 'errors', 'files', 'optional', 'processes', 'ops', 'geometry'},
     {'registry', 'structures'},
     {'datasets', 'models', 'evaluation'},
     {'inference', 'engine', 'visualization'},
@@ -28,6 +28,9 @@ OPTIONAL = {
     'nibabel',
     'SimpleITK',
     'blosc2',
+    'pydicom',
+    'safetensors',
+    'torchio',
     'zarr',
     'numba',
     'llvmlite',

@@ -1,6 +1,6 @@
-# The published recipe on the hippocampus, without augmentation. Intensities are scaled before zeros are put around, each
-# modality by itself, and predictions are scored on the grid of the file: ablations/preprocessing_released.py does as
-# the release. Its final configuration for these data is not known; dropout is that of the configuration file.
+# The published recipe on the hippocampus, without augmentation. Unlike the release it scales intensities before zeros
+# are put around, and scores on the grid of the file; ablations/preprocessing_released.py does the former as released.
+# The configuration of the final published run is not known; dropout is that of the configuration file.
 _base_ = [
     '../_base_/datasets/msd_hippocampus.py',
     '../_base_/default_runtime.py',

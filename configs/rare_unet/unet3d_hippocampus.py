@@ -18,4 +18,4 @@ model = dict(
 val_evaluator = dict(_delete_=True, type='CaseSegMetric', surface=None)
 param_scheduler = dict(monitor='dice')
 default_hooks = dict(checkpoint=dict(save_best='dice'))
-custom_hooks = [dict(type='EarlyStoppingHook', monitor='dice', rule='greater', min_delta=1e-3, patience=35)]
+custom_hooks = [dict(_base_.custom_hooks[0], monitor='dice')]

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from mmseg_medical.ops.window_grid import window_weights
 
-# Finished rows are handed on in parts of about this size, so that what is made of them stays small too.
-PART_BYTES = 2**25
-# Classes are weighted in groups of about this size (or one by one): small enough for the cache, and few calls.
-GROUP_BYTES = 2**23
+# Finished rows are handed on in parts of about this size, so that what is made of them stays small; and classes are
+# weighted in groups of about this size, or one by one. Not smaller: each step is a call, and while other processes are
+# busy the threads of many short calls wait for each other longer than they work.
+PART_BYTES = 2**27
+GROUP_BYTES = 2**26
 # Along the last axis rows lie side by side: a cache line's worth at a time.
 LAST_AXIS_ROWS = 16
 

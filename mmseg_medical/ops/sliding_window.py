@@ -123,9 +123,9 @@ def slide_memory_bytes(
 
         4 (K + 1) P + 4 (1 + G) W + 4 B C W + max(4 B K W + decide R, network) + result S
 
-    that is sums and weights; the importance of a window's points, and G classes weighted by it (8 MiB, but at least
+    that is sums and weights; the importance of a window's points, and G classes weighted by it (64 MiB, but at least
     one class; none with constant weights); the batch; its scores and what ``decide`` needs for R points at a time
-    (those of 32 MiB of scores, but at least a row of the slab), or what the network needs; the result.
+    (those of 128 MiB of scores, but at least a row of the slab), or what the network needs; the result.
 
     Args:
         size: lengths S of the image's axes.

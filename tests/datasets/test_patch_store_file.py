@@ -240,6 +240,21 @@ def test_faulty_disk_is_found_by_reading_back(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('place', [9, -30, -3])
+def test_bytes_lost_on_the_way_are_found_by_reading_back(tmp_path, monkeypatch, place):
+    real = case_writer.CaseFile
+
+    def lossy(path):
+        data = path.read_bytes()
+        path.write_bytes(data[:place] + b'?' + data[place:][1:])
+        return real(path)
+
+    monkeypatch.setattr(case_writer, 'CaseFile', lossy)
+    with pytest.raises(OSError, match='reads back as something else'):
+        write_case(_case((1, 5, 6, 7)), tmp_path / 'a.case', None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_contents_are_hashed(tmp_path):
     for seed in (0, 1):
         write_case(_case((1, 5, 6, 7), seed), tmp_path / f'{seed}.case', None)

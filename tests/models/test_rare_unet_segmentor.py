@@ -25,9 +25,7 @@ def _scope():
 def build(routing=None, **options):
     torch.manual_seed(0)
     return RAREUNetSegmentor(
-        backbone=dict(
-            type='RAREUNet', channels=(2, 3, 4, 5), num_gates=2, target_size=TARGET, routing=routing or {}
-        ),
+        backbone=dict(type='RAREUNet', channels=(2, 3, 4, 5), num_gates=2, target_size=TARGET, routing=routing or {}),
         decode_head=dict(type='RAREUNetHead', in_channels=(2, 3, 4), num_classes=3, num_divisions=3),
         **options,
     ).eval()
@@ -148,9 +146,7 @@ def test_learns_at_all_levels_at_once():
 def test_two_dimensions():
     torch.manual_seed(0)
     model = RAREUNetSegmentor(
-        backbone=dict(
-            type='RAREUNet', in_channels=3, channels=(2, 3, 4), num_gates=1, target_size=(32, 32)
-        ),
+        backbone=dict(type='RAREUNet', in_channels=3, channels=(2, 3, 4), num_gates=1, target_size=(32, 32)),
         decode_head=dict(type='RAREUNetHead', in_channels=(2, 3), num_classes=2, spatial_dims=2),
     ).eval()
     with torch.no_grad():
@@ -167,6 +163,7 @@ def test_two_dimensions():
         (dict(routing=dict(levle=1)), 'strict, tolerance, spacing_mm, level, got levle'),
         (dict(routing=dict(level=4)), r'routing\.level must lie in 0\.\.2'),
         (dict(target_size=(4, 16, 16)), 'are halved 3 times'),
+        (dict(unet=dict(strides=(2, 1, 2))), 'halves every axis'),
     ],
 )
 def test_wrong_options_are_refused(options, message):

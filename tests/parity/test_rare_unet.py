@@ -162,11 +162,12 @@ def test_shapes(scales):
         (3, [-0.00455804, 1.05681363, 0.52351766, 0.11101265, -0.07106194]),
     ],
 )
-def test_golden_paths(golden, level, expected):
+def test_golden_paths(golden, scales, level, expected):
     with torch.no_grad():
         maps = golden.backbone(wave(1, 1, *SIZES[level]))
         (logits,) = golden.decode_head(maps)
     assert maps.levels == (level,)
+    assert level or torch.equal(logits, scales[1][0])
     assert fingerprint(logits) == pytest.approx(expected, abs=1e-7)
 
 
@@ -175,7 +176,7 @@ def test_golden_reduced_image(scales):
     assert fingerprint(scales[1][1]) == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.parametrize('level', range(4))
+@pytest.mark.parametrize('level', [1, 2, 3])
 def test_inference_of_a_reduced_image_is_the_training_output(golden, scales, level):
     backbone = golden.backbone
     image = backbone.reduced(wave(1, 1, *TARGET), level)
@@ -225,9 +226,9 @@ def test_golden_losses(golden, scales):
     sample.gt_sem_seg = VolumeData(data=labels.to(torch.uint8))
     losses = head.loss(scales[0], [sample])
     segmentation = losses[term.loss_name]
-    assert float(segmentation) == pytest.approx(0.68909852, abs=1e-7)
+    assert segmentation.item() == pytest.approx(0.68909852, abs=1e-7)
     assert float(losses['loss_consistency']) == pytest.approx(0.25288578, abs=1e-7)
-    assert float(sum(v for k, v in losses.items() if 'loss' in k)) == pytest.approx(0.94198431, abs=1e-7)
+    assert sum(v for k, v in losses.items() if 'loss' in k).item() == pytest.approx(0.94198431, abs=1e-7)
     assert float(losses['consistency_scale2']) == pytest.approx(0.89598165, abs=1e-7)
 
 
@@ -241,8 +242,7 @@ def test_golden_losses(golden, scales):
     ],
 )
 def test_loss_by_hand(scores, labels, cross_entropy, dice, both):
-    with torch.device('cpu'):
-        (term,) = RAREUNetHead(in_channels=(1, 1)).loss_decode
+    (term,) = RAREUNetHead(in_channels=(1, 1)).loss_decode
     logits = torch.tensor(scores, dtype=torch.float64).T.reshape(1, 3, 1, 1, 2)
     target = torch.tensor(labels).reshape(1, 1, 1, 2)
     assert float(term(logits, target)) == pytest.approx(both, abs=1e-7)

@@ -33,6 +33,13 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
 custom_hooks = [
-    dict(type='EarlyStoppingHook', monitor='dice_multiscale_avg', rule='greater', min_delta=1e-3, patience=35)
+    dict(
+        type='EarlyStoppingHook',
+        monitor='dice_multiscale_avg',
+        rule='greater',
+        min_delta=1e-3,
+        patience=35,
+        strict=True,
+    )
 ]
 randomness = dict(seed=42, deterministic=True)

@@ -91,7 +91,7 @@ class StoredArray:
         return tuple((start, max(start, stop)) for start, stop, _ in bounds)
 
     def _read(self, box: Box) -> np.ndarray:
-        return read_box(self.read_chunk, self.shape, self.chunk, self.dtype, box, self._block('values', self.dtype))
+        return read_box(self.read_chunk, self.shape, self.chunk, self.dtype, box, self.values)
 
     def read_chunk(self, number: int, shape: tuple[int, ...]) -> np.ndarray:
         """Read one chunk, as it is stored.
@@ -112,6 +112,11 @@ class StoredArray:
             offset, size, crc = self._record[name]
             self._blocks[name] = np.frombuffer(self._file.read(offset, size, crc, f'{name} of {self._name}'), dtype)
         return self._blocks.get(name)
+
+    @property
+    def values(self) -> np.ndarray | None:
+        """Table whose entries the chunks count, where they are not the values themselves."""
+        return self._block('values', self.dtype)
 
     @property
     def digest(self) -> str:

@@ -13,7 +13,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from mmseg_medical.datasets.patch_store.case_file import END, FOOTER, MAGIC, TABLE, CaseFile, StoredArray
+from mmseg_medical.datasets.patch_store.case_file import (
+    END,
+    FOOTER,
+    MAGIC,
+    TABLE,
+    CaseFile,
+    DamagedCaseError,
+    StoredArray,
+)
 from mmseg_medical.datasets.patch_store.chunked import Packer, narrowest, pieces
 from mmseg_medical.datasets.patch_store.layout import all_boxes, chunk_shape
 from mmseg_medical.datasets.patch_store.locations import class_locations
@@ -98,10 +106,17 @@ def write_case(case: Case, path: Path, patch_size: Sequence[int] | None, compres
             header = json.dumps(dict(fields=fields, arrays=arrays, locations=locations)).encode()
             place = file.tell()
             file.write(header + FOOTER.pack(place, len(header), zlib.crc32(header), END))
-        with CaseFile(temporary) as written:
-            for name, array in written.arrays.items():
-                if content_hash(array) != arrays[name]['digest']:
-                    raise OSError(errno.EIO, f'{name} reads back as something else than was written', str(path))
+        _read_back(temporary, {name: record['digest'] for name, record in arrays.items()})
+
+
+def _read_back(path: Path, digests: dict[str, str]) -> None:
+    try:
+        with CaseFile(path) as written:
+            same = {name: content_hash(array) for name, array in written.arrays.items()} == digests
+    except DamagedCaseError:
+        same = False
+    if not same:
+        raise OSError(errno.EIO, 'The file reads back as something else than was written', str(path))
 
 
 def _encoded(value: Any, name: str) -> Any:
@@ -119,6 +134,8 @@ def content_hash(array: StoredArray) -> str:
     made = _new_hash(array.shape)
     for number, box in enumerate(all_boxes(array.shape, array.chunk)):
         made.update(_bytes(array.read_chunk(number, tuple(stop - start for start, stop in box))))
+    if array.values is not None:
+        made.update(_bytes(array.values))
     return made.hexdigest()
 
 
@@ -141,6 +158,8 @@ def _write_array(
     for piece in pieces(stored, chunk):
         made.update(_bytes(piece))
         entries.append(_write_block(file, pack(piece)))
+    if values is not None:
+        made.update(_bytes(values))
     table = _write_block(file, np.array(entries, TABLE).tobytes())
     return dict(
         shape=array.shape,

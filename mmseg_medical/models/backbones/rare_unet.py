@@ -60,12 +60,12 @@ class RAREUNet(BaseModule):
         norm (str | dict | None): See :func:`~mmseg_medical.models.layers.conv_blocks.normalisation`.
         act (str): See :func:`~mmseg_medical.models.layers.conv_blocks.activation`.
         drop_rate (float): As configured in the release; the published runs used 0.1.
-        unet (dict | None): Further arguments of :class:`UNet`, e.g. ``with_cp``.
+        unet (dict | None): Further arguments of :class:`UNet`, e.g. ``with_cp``; every stride is 2.
         init_cfg (dict | None): As in mmengine; None leaves torch's initialisation.
 
     Raises:
-        ValueError: Numbers of levels do not fit, routing is misspelt, or ``target_size`` leaves fewer than two voxels
-            at the bottom, over which an instance norm has nothing to average.
+        ValueError: Numbers of levels or strides do not fit, routing is misspelt, or ``target_size`` leaves fewer than
+            two voxels at the bottom, over which an instance norm has nothing to average.
     """
 
     def __init__(
@@ -99,6 +99,8 @@ class RAREUNet(BaseModule):
         shared: dict[str, Any] = dict(norm=norm, act=act)
         options = {'decoder_depth': 1, 'up_kernel': 3, **shared, **(unet or {})}
         self.unet = UNet(in_channels, channels, spatial_dims=self.spatial_dims, drop_rate=drop_rate, **options)
+        if any(set(stride) != {2} for stride in self.unet.strides):
+            raise ValueError(f'RAREUNet halves every axis at every level, got the strides {self.unet.strides}')
         self.gates = nn.ModuleList(
             PlainStage(self.spatial_dims, in_channels, channels[d], depth=gate_depth, **shared)
             for d in range(1, self.num_gates + 1)
@@ -133,8 +135,8 @@ class RAREUNet(BaseModule):
         if any(map(any, around)):
             x = pad(x, [voxels for pair in reversed(around) for voxels in pair])
         _, out = self._enter(x, level)
-        inside = [slice(before, before + n) for (before, _), n in zip(around, size, strict=True)]
-        return ScaleMaps((out[(..., *inside)],), (level,))
+        inside: Any = (..., *(slice(before, before + n) for (before, _), n in zip(around, size, strict=True)))
+        return ScaleMaps((out[inside],), (level,))
 
     def reduced(self, x: Tensor, level: int) -> Tensor:
         """Reduce an image (N, C, *S) to the resolution of a level, as it is in training."""

@@ -27,7 +27,7 @@ class RAREUNetSegmentor(VolumeSegmentor):
 
     def predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
         """Segment an image (C, *S) at the level of its spacing or, where that does not matter, of its size."""
-        level = self.backbone.level_of(image.shape[1:], _spacing_mm(sample.metainfo))
+        level = self.backbone.level_of(image.shape[1:], _spacing_mm(sample.metainfo, image.ndim - 1))
         with self.backbone.entered_at(level):
             super().predict_sample(image, sample)
 
@@ -57,9 +57,9 @@ class RAREUNetSegmentor(VolumeSegmentor):
                 sample.set_data({f'gt_sem_seg_scale{d}': VolumeData(data=coarse)})
 
 
-def _spacing_mm(metainfo: Mapping[str, Any]) -> Sequence[float] | None:
-    affine = metainfo.get('affine')
-    return None if affine is None else tuple(np.linalg.norm(np.asarray(affine)[:3, :3], axis=0))
+def _spacing_mm(metainfo: Mapping[str, Any], rank: int) -> Sequence[float] | None:
+    affine = metainfo.get('affine')  # of the image as it is given, spacing_mm of the sample being that of its labels
+    return None if affine is None else tuple(np.linalg.norm(np.asarray(affine)[:3, :rank], axis=0))
 
 
 def _truth_on_the_grid_of_inputs(sample: SegDataSample) -> Tensor | None:
