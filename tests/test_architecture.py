@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'mmseg_medical'
 # A part may import from its own level and from lower ones. What a level holds may not know what stands above it.
 LEVELS = [
     {'', 'errors', 'files', 'optional', 'processes', 'ops', 'geometry'},
-    {'registry', 'structures'},
+    {'registry', 'structures', 'configs'},
     {'datasets', 'models', 'evaluation'},
     {'inference', 'engine', 'visualization'},
     {'apis'},

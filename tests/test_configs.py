@@ -10,12 +10,13 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from mmseg_medical import apis
-from mmseg_medical.datasets.phantoms import write_ddr, write_idrid
+from mmseg_medical.datasets.phantoms import write_ddr, write_decathlon, write_idrid
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
 SIZE = (64, 96)
+VOLUME = (32, 64, 32)
 
 
 def name(path: Path) -> str:
@@ -28,14 +29,27 @@ def roots(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp('data')
     write_idrid(folder / 'idrid', num_train=54, num_test=2, size=(48, 72))
     write_ddr(folder / 'ddr', size=(48, 72))
-    return {'IDRiDDataset': str(folder / 'idrid'), 'DDRDataset': str(folder / 'ddr')}
+    for task in ('Task01_BrainTumour', 'Task04_Hippocampus'):
+        write_decathlon(folder / 'msd', task, num_cases=2, size=(18, 20, 17))
+    return {
+        'IDRiDDataset': str(folder / 'idrid'),
+        'DDRDataset': str(folder / 'ddr'),
+        'MSDDataset': str(folder / 'msd'),
+    }
 
 
 def shrink(node: Any, roots: dict[str, str]) -> None:
     """Small images and crops, and the phantoms' folder, wherever a config names a size or a folder."""
     if isinstance(node, dict):
+        if node.get('type') in ('CropOrPadVolume', 'RandomPatch'):
+            node['size' if 'size' in node else 'patch_size'] = VOLUME
+        if node.get('type') == 'RAREUNet':
+            node['target_size'] = VOLUME
+        if node.get('type') == 'MSDDataset':  # the lists name the real cases
+            node['split'], node['split_file'] = 'train', None
+        photograph = node.get('type') != 'CropOrPadVolume'
         for key, small in (('scale', SIZE[::-1]), ('crop_size', SIZE), ('size', SIZE)):
-            if node.get(key) is not None and not isinstance(node[key], dict):
+            if photograph and node.get(key) is not None and not isinstance(node[key], dict):
                 node[key] = small
         if node.get('type') in roots:
             node['data_root'] = roots[node['type']]
@@ -73,7 +87,7 @@ def test_one_step_of_learning(path, roots, monkeypatch):
     apis._init_quietly(model)
     model.train()
     batch = model.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), training=True)
-    assert batch['inputs'].shape == (2, 3, *SIZE)
+    assert batch['inputs'].shape[2:] in (SIZE, VOLUME)
     loss, _ = model.parse_losses(model(**batch, mode='loss'))
     assert torch.isfinite(loss)
     assert loss > 0

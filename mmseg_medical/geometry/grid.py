@@ -57,6 +57,9 @@ class Grid:
             return self.size == other.size and self.affine is other.affine
         return self.size == other.size and np.array_equal(self.affine, other.affine)
 
+    def __deepcopy__(self, memo: dict) -> Grid:
+        return self  # nothing in it changes, and mmengine copies the metainfo of every sample
+
     def __hash__(self) -> int:
         return hash((self.size, None if self.affine is None else self.affine.tobytes()))
 

@@ -29,6 +29,9 @@ class GridStep(ABC):
     source: Grid
     target: Grid
 
+    def __deepcopy__(self, memo: dict) -> GridStep:
+        return self
+
     def apply(self, array: np.ndarray, order: Order = 'linear', fill: Fill = 0) -> np.ndarray:
         """Bring values from the source onto the target.
 

@@ -83,7 +83,7 @@ def slide_windows(
         axis=axis,
         weights=weights,
         write=result.write,
-        background=background,
+        background=None if skip is None else background,
         device=device,
     )
     batch = _Batch(image, window, min(batch_size, len(windows)), pad_value, device)
@@ -141,7 +141,7 @@ def slide_memory_bytes(
 
     Example:
         >>> slide_memory_bytes((512, 512, 300), (96, 96, 96), num_classes=14)
-        1030305792
+        1085675520
     """
     axis = slab_axis(size, window) if axis is None else range(len(size))[axis]
     slab = [min(window[a], n) if a == axis else n for a, n in enumerate(size)]

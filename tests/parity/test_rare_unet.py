@@ -1,15 +1,16 @@
 """Acceptance facts and golden values of RARE-UNet's specification, sections 1, 2 and 9.
 
 The routing table of section 1.5 is in models/test_resolution_routing.py, the metrics of sections 5 and 9 in
-evaluation/functional/test_legacy_rare_unet.py, the conversion of 1.6 in test_rare_unet_conversion.py. The traps of
-section 8 are closed by these tests:
+evaluation/functional/test_legacy.py, the conversion of 1.6 in test_rare_unet_conversion.py. The traps of section 8
+are closed by these tests:
 
 1, 2, 3, 17, 18, 19. metrics: evaluation/
 4. labels and images reduced to different places: datasets/transforms/test_simulate_scale.py,
-   models/test_rare_unet_head.py::test_targets_by_centres
+   models/test_volume_losses.py::test_deep_supervision_weighs_and_resizes
 5. weights that do not add up, divided twice: test_weights_of_the_levels, test_consistency_norms
-6, 7, 16, 20. scheduler, splits, pairs of files, errors: configs of mmengine and the data set
-8. every image resized, then normalised otherwise: models/test_rare_unet_segmentor.py
+6, 20. each hook watches its own score: engine/test_rare_unet_recipe.py; without a GPU: apis.train says so
+7, 16. splits, pairs of files: datasets/
+8. every image resized to full resolution: models/test_rare_unet_segmentor.py::test_spacing_is_the_better_guide
 9, 10. random reduction: datasets/transforms/test_random_reduced_scale.py
 11. what is cut away is not scored: models/test_rare_unet_segmentor.py::test_predictions_lie_on_the_native_grid
 12, 13. percentiles: datasets/transforms/test_normalize_intensity.py

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 
 from mmseg_medical.models.backbones.unet import UNet
 from mmseg_medical.models.layers.conv_blocks import Norm, PlainStage, resize
@@ -57,6 +57,8 @@ class RAREUNet(BaseModule):
             full resolution; where the caller knows the image's, the level is the one nearest in spacing instead of
             size, which for images that are not all cut alike is the better guide. ``level`` (default None): always
             this one.
+        reduction (str): How training makes coarse images: ``'linear'`` interpolation, as released, which reads two
+            voxels an axis; or ``'area'``, the mean of each block, which is what a coarser scan sees.
         norm (str | dict | None): See :func:`~mmseg_medical.models.layers.conv_blocks.normalisation`.
         act (str): See :func:`~mmseg_medical.models.layers.conv_blocks.activation`.
         drop_rate (float): As configured in the release; the published runs used 0.1.
@@ -77,6 +79,7 @@ class RAREUNet(BaseModule):
         num_gates: int | None = 3,
         gate_depth: int = 2,
         routing: dict | None = None,
+        reduction: str = 'linear',
         norm: Norm = 'instance',
         act: str = 'leaky_relu',
         drop_rate: float = 0.2,
@@ -96,6 +99,9 @@ class RAREUNet(BaseModule):
         self.target_size = tuple(target_size)
         self.routing: dict[str, Any] = {'strict': False, 'tolerance': 1.0, 'spacing_mm': None, 'level': None}
         _update(self.routing, routing or {}, self.num_gates)
+        if reduction not in ('linear', 'area'):
+            raise ValueError(f"reduction must be 'linear' or 'area', got {reduction!r}")
+        self.reduction = reduction
         shared: dict[str, Any] = dict(norm=norm, act=act)
         options = {'decoder_depth': 1, 'up_kernel': 3, **shared, **(unet or {})}
         self.unet = UNet(in_channels, channels, spatial_dims=self.spatial_dims, drop_rate=drop_rate, **options)
@@ -140,7 +146,8 @@ class RAREUNet(BaseModule):
 
     def reduced(self, x: Tensor, level: int) -> Tensor:
         """Reduce an image (N, C, *S) to the resolution of a level, as it is in training."""
-        return resize(x, [max(1, n // 2**level) for n in x.shape[2:]])
+        size = [max(1, n // 2**level) for n in x.shape[2:]]
+        return resize(x, size) if self.reduction == 'linear' else interpolate(x, size, mode='area')
 
     def level_of(self, size: Sequence[int], spacing_mm: Sequence[float] | None = None) -> int:
         """Level that an image enters.

@@ -1,10 +1,12 @@
 from mmseg_medical.models.losses.boundary import VoxelBoundaryLoss
-from mmseg_medical.models.losses.dice import SoftDiceLoss, SoftTverskyLoss
+from mmseg_medical.models.losses.cross_entropy import VoxelCrossEntropyLoss
+from mmseg_medical.models.losses.dice import SoftDiceLoss
 from mmseg_medical.models.losses.dice_ce import DiceCELoss
 from mmseg_medical.models.losses.focal import VoxelFocalLoss
 from mmseg_medical.models.losses.multi_label_bce import MultiLabelBCELoss
 from mmseg_medical.models.losses.na_loss import NALoss
 from mmseg_medical.models.losses.pixel_mean_cross_entropy import PixelMeanCrossEntropyLoss
+from mmseg_medical.models.losses.tversky import SoftTverskyLoss
 
 __all__ = [
     'DiceCELoss',
@@ -14,5 +16,6 @@ __all__ = [
     'SoftDiceLoss',
     'SoftTverskyLoss',
     'VoxelBoundaryLoss',
+    'VoxelCrossEntropyLoss',
     'VoxelFocalLoss',
 ]

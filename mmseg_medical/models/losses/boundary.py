@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from mmseg_medical.models.losses.dice import OverlapLoss
+from mmseg_medical.models.losses.overlap import OverlapLoss
 from mmseg_medical.registry import MODELS
 
 
@@ -38,11 +38,12 @@ class VoxelBoundaryLoss(OverlapLoss):
     """Mean of probability times signed distance to the truth (Kervadec et al. 2019, doi:10.1016/j.media.2020.101851).
 
     It has no minimum of its own for structures that are missed: add it to an overlap loss, and let its
-    ``loss_weight`` rise. Distances are computed on the CPU for each sample and class, about 25 ms for 64^3 voxels.
+    ``loss_weight`` rise. Distances are computed on the CPU for each sample and class, about 25 ms for 64^3 voxels,
+    and nothing is kept. Voxels that are ignored are outside, and not part of the mean.
 
     Args:
         spacing (Sequence[float] | None): Of the voxels in mm; None counts voxels.
-        loss_name (str): See :class:`OverlapLoss`.
+        loss_name (str): See :class:`VoxelLoss`.
         **options: Of :class:`OverlapLoss`.
     """
 
@@ -51,15 +52,27 @@ class VoxelBoundaryLoss(OverlapLoss):
         *,
         spacing: Sequence[float] | None = None,
         loss_name: str = 'loss_boundary',
-        **options: bool | float | Sequence[float] | None,
+        **options: bool | float | str | Sequence[float] | None,
     ) -> None:
         super().__init__(loss_name=loss_name, **options)  # type: ignore[arg-type]
         self.spacing = None if spacing is None else tuple(spacing)
 
-    def overlap(self, probabilities: Tensor, masks: Tensor, class_weight: Tensor | None) -> Tensor:
-        """Complement of the mean, which may leave 0..1 on both sides."""
-        truth = masks.detach().cpu().numpy() > 0.5
+    def compare(self, probabilities: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """See the base class; losses may be negative."""
+        if self.spacing is not None and len(self.spacing) != masks.ndim - 2:
+            raise ValueError(f'spacing={self.spacing} of the loss does not fit logits with {masks.ndim - 2} axes')
+        truth = masks.cpu().numpy()
         distances = np.stack([[signed_distance(mask, self.spacing) for mask in sample] for sample in truth])
-        values = probabilities * torch.from_numpy(distances).to(probabilities)
-        means = values.mean(dim=(0, *range(2, values.ndim)))
-        return 1 - (means if class_weight is None else means * class_weight / class_weight.mean()).mean()
+        values = (probabilities * torch.from_numpy(distances).to(probabilities)).flatten(2)
+        return values.sum(2), torch.ones_like(values[..., 0], dtype=torch.bool)
+
+    def terms_of(self, probabilities: Tensor, target: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Means over the voxels that count."""
+        sums, share = super().terms_of(probabilities, target, kept)
+        space = tuple(range(target.ndim - probabilities.ndim + 2, target.ndim))
+        if kept is None:
+            return sums / probabilities[0, 0].numel(), share
+        number = kept.sum(space)
+        number = number[:, -sums.shape[1] :] if self.use_sigmoid else number[:, None]
+        # samples count by their voxels, as if those that are ignored had been removed
+        return sums / number.clamp_min(1), share * number

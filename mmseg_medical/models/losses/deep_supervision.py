@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 TARGET_RESIZES = ('nearest-exact', 'nearest')
+_LINEAR = {1: 'linear', 2: 'bilinear', 3: 'trilinear'}
 
 
 def deep_supervision(
@@ -25,7 +26,8 @@ def deep_supervision(
         target (Tensor): labels (N, *S) or masks (N, K, *S).
         weights (Sequence[float] | str): One for each of the logits, ``'halving'`` (1, 1/2, 1/4 ... divided by their
             sum) or ``'equal'`` (mean).
-        target_resize (str): See :func:`resize_target`.
+        target_resize (str): See :func:`resize_target`; or ``'keep'``: logits are interpolated linearly to the size of
+            the target, which stays as it is.
 
     Returns:
         Tensor: Scalar.
@@ -35,7 +37,7 @@ def deep_supervision(
     """
     numbers = _weights(weights, len(logits))
     terms = [
-        number * loss(scores, resize_target(target, scores.shape[2:], target_resize))
+        number * loss(*_of_one_size(scores, target, target_resize))
         for number, scores in zip(numbers, logits, strict=True)
         if number
     ]
@@ -66,6 +68,16 @@ def resize_target(target: Tensor, size: Sequence[int], mode: str = 'nearest-exac
     # float32 holds labels up to 2^24 exactly
     resized = interpolate(channels.float(), tuple(size), mode=mode).to(target.dtype)
     return resized if target.ndim == rank + 2 else resized[:, 0]
+
+
+def _of_one_size(logits: Tensor, target: Tensor, target_resize: str) -> tuple[Tensor, Tensor]:
+    size = logits.shape[2:]
+    if target_resize != 'keep':
+        return logits, resize_target(target, size, target_resize)
+    wanted = target.shape[-len(size) :]
+    if size == wanted:
+        return logits, target
+    return interpolate(logits, tuple(wanted), mode=_LINEAR[len(size)], align_corners=False), target
 
 
 def _weights(weights: Sequence[float] | str, number: int) -> list[float]:

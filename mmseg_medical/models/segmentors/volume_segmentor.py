@@ -212,7 +212,7 @@ class VolumeSegmentor(BaseSegmentor):
             scores = self.infer(image).cpu()
             labels = torch.as_tensor(restore_labels(scores, steps, self._decide_inferred))
             if keep:
-                native = torch.as_tensor(restore(scores.numpy(), steps, 'linear'))
+                native = torch.as_tensor(restore(scores.numpy(), steps, 'linear', fill=self._air()))
                 sample.set_data({'seg_probs' if self.gives_probabilities else 'seg_logits': VolumeData(data=native)})
         sample.pred_sem_seg = VolumeData(data=labels)
 

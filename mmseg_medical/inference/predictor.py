@@ -1,0 +1,161 @@
+"""Files in, segmentations on their own grid out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from mmseg_medical.errors import ConfigError
+from mmseg_medical.geometry import Grid, Volume, file_stem
+from mmseg_medical.inference.component_filter import ComponentFilter
+from mmseg_medical.inference.loading import LoadedModel, build_models, label_names, load_from_checkpoints
+from mmseg_medical.inference.model_directory import load_model_directory
+from mmseg_medical.inference.photograph_inference import PhotographInference
+from mmseg_medical.inference.segmentation import Segmentation
+from mmseg_medical.inference.volume_inference import VolumeInference
+from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
+
+_PRECISIONS = ('float32', 'bfloat16', 'float16')
+Image = str | Path | Volume | np.ndarray
+
+
+class Predictor:
+    """A trained model that segments files.
+
+    Args:
+        config_or_dir: A model directory (see docs/predict.md), or a config or its path. A config file is Python and is
+            run; a model directory runs nothing.
+        checkpoint: Weights of the config; of several the probabilities are averaged. None for a model directory.
+        device: E.g. ``'cuda:0'``.
+        tta: Average mirrored views, along all subsets of the axes of ``tta_cfg.mirror_axes`` (volumes) or the views of
+            ``tta_pipeline`` (photographs); axes of a volume may be given instead of True.
+        precision: ``'bfloat16'``, ``'float16'`` or ``'float32'`` to compute the network in; None as the config says.
+        component_filter: A :class:`ComponentFilter` or its arguments; None takes ``test_cfg.component_filter``.
+        trusted: Read checkpoints and model directories that may run code.
+
+    Raises:
+        ConfigError: The config cannot be used, or there is no such device.
+        CheckpointError: Weights are missing, damaged, tampered with, pickled without ``trusted``, or do not fit.
+
+    Example:
+        >>> predictor = Predictor('data/models/hippocampus')  # doctest: +SKIP
+        >>> predictor.predict('case.nii.gz').save('labels.nii.gz')  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        config_or_dir: str | Path | Config,
+        checkpoint: str | Path | Sequence[str | Path] | None = None,
+        device: str = 'cpu',
+        tta: bool | Sequence[int] = False,
+        precision: str | None = None,
+        component_filter: ComponentFilter | Mapping[str, Any] | None = None,
+        trusted: bool = False,
+    ) -> None:
+        if precision not in (None, *_PRECISIONS):
+            raise ConfigError(f'precision must be one of {", ".join(_PRECISIONS)}, found {precision!r}')
+        loaded = _load(config_or_dir, checkpoint, trusted)
+        self.cfg = loaded.cfg
+        self.source = loaded.source
+        models: list[Any] = build_models(loaded, device)
+        first = models[0]
+        self.names = label_names(loaded.names, first)
+        options = first.test_cfg or {}
+        given = component_filter if component_filter is not None else options.get('component_filter')
+        self.component_filter = ComponentFilter.from_config(given)
+        self.component_filter.check(self.names)
+        self._inference = _inference(models, loaded.cfg, tta, precision)
+        settings = repr((tta, precision, self.component_filter))
+        self.identity = hashlib.sha256(f'{loaded.identity} {settings}'.encode()).hexdigest()
+
+    @property
+    def segments_photographs(self) -> bool:
+        """Whether it takes colour photographs instead of volumes."""
+        return isinstance(self._inference, PhotographInference)
+
+    def predict(
+        self, image: Image | Sequence[Image], *, case_id: str | None = None, probabilities: bool = False
+    ) -> Segmentation:
+        """Segment one image.
+
+        Args:
+            image: A path: a file, or a folder with one DICOM series; a :class:`~mmseg_medical.geometry.Volume`; an
+                array (*S) or (C, *S); or a list of these, one a modality of the case. Models of photographs take a
+                path, a Volume (H, W, 3) in RGB or an array (H, W, 3) in BGR as OpenCV reads it.
+            case_id: For messages; default: from the name of the file.
+            probabilities: Yield them too; they take 4 K bytes a voxel.
+
+        Returns:
+            Segmentation: On the grid of the image.
+
+        Raises:
+            OSError: A file cannot be read.
+            DataError: A file is damaged, or has another rank or number of channels than the model.
+        """
+        source = _source(image)
+        case_id = case_id or (file_stem(source) or Path(source).stem if source else 'image')
+        labels, values, grid = self._inference.predict(image, case_id, probabilities)
+        grid = Grid(grid.size, grid.affine, source or case_id)
+        return Segmentation(
+            self.component_filter.apply(_label_volume(labels, grid, self._multi_label), self.names),
+            self.names,
+            grid,
+            None if values is None else _channels_last(values, grid),
+            source,
+        )
+
+    @property
+    def _multi_label(self) -> bool:
+        return bool(self._inference.first.multi_label)
+
+
+def _load(config_or_dir: str | Path | Config, checkpoint: Any, trusted: bool) -> LoadedModel:
+    if isinstance(config_or_dir, Config) or Path(config_or_dir).suffix == '.py':
+        if checkpoint is None:
+            raise ConfigError('a config needs a checkpoint: Predictor(config, checkpoint)')
+        return load_from_checkpoints(config_or_dir, checkpoint, trusted)
+    if checkpoint is not None:
+        raise ConfigError(f'{config_or_dir} is taken for a model directory, which has its own weights: no checkpoint')
+    return load_model_directory(config_or_dir, trusted)
+
+
+def _inference(
+    models: list[Any], cfg: Config, tta: bool | Sequence[int], precision: str | None
+) -> VolumeInference | PhotographInference:
+    reduced = None if precision in (None, 'float32') else getattr(torch, precision)
+    if isinstance(models[0], MedicalEncoderDecoder):
+        return PhotographInference(models, cfg, tta, reduced)
+    if not isinstance(models[0], VolumeSegmentor):
+        raise ConfigError(
+            f'a Predictor needs a VolumeSegmentor or a MedicalEncoderDecoder, model.type is {cfg.model.type}'
+        )
+    for model in models:
+        if precision is not None:
+            model.test_cfg['precision'] = None if reduced is None else precision
+        if tta is True:
+            model.test_cfg.update(cfg.get('tta_cfg') or {})
+    return VolumeInference(models, cfg, tta)
+
+
+def _source(image: Any) -> str:
+    first = image[0] if isinstance(image, list | tuple) and len(image) else image
+    if isinstance(first, Volume):
+        return first.source
+    return '' if isinstance(first, np.ndarray) else str(first)
+
+
+def _label_volume(labels: np.ndarray, grid: Grid, multi_label: bool) -> Volume:
+    if multi_label:
+        return Volume(np.moveaxis(labels, 0, -1), grid.affine, grid.name, has_channels=True)
+    top = int(labels.max(initial=0))
+    return Volume(labels[0].astype(np.min_scalar_type(top), copy=False), grid.affine, grid.name)
+
+
+def _channels_last(values: np.ndarray, grid: Grid) -> Volume:
+    return Volume(np.moveaxis(values, 0, -1).astype(np.float32, copy=False), grid.affine, grid.name, has_channels=True)

@@ -1,0 +1,122 @@
+"""Networks go over one volume, from its file to labels on the grid of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from mmseg_medical.errors import ConfigError
+from mmseg_medical.geometry import CropPad, Grid, Reorient, Volume, restore, restore_labels
+from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
+from mmseg_medical.models.segmentors import RAREUNetSegmentor, VolumeSegmentor
+from mmseg_medical.models.segmentors.averaging import averaged
+
+Prediction = tuple[np.ndarray, np.ndarray | None, Grid]
+
+
+class VolumeInference:
+    """One or several :class:`VolumeSegmentor` of one config, whose probabilities are averaged window by window.
+
+    Args:
+        models (Sequence[VolumeSegmentor]): In evaluation mode; their ``test_cfg`` is changed.
+        cfg (Config): The experiment.
+        tta (bool | Sequence[int]): Average mirrored views along all subsets of these axes; True takes the axes of
+            ``tta_cfg``.
+
+    Raises:
+        ConfigError: The axes are not those of the images, or none are known.
+    """
+
+    def __init__(self, models: Sequence[VolumeSegmentor], cfg: Config, tta: bool | Sequence[int] = False) -> None:
+        self.models = list(models)
+        self.first = self.models[0]
+        axes = _mirror_axes(self.first, cfg, tta)
+        self.averages = len(self.models) > 1 or bool(axes)
+        self.network: Callable[[Tensor], Tensor] = self.first.network
+        if self.averages:
+            self.network = averaged([model.network for model in self.models], self.first.activate, axes)
+            # by this key the segmentor knows that it gets probabilities, also those of several networks unmirrored
+            self.first.test_cfg['mirror_axes'] = tuple(axes) or tuple(range(self.first.spatial_dims))
+        steps = pipeline_steps(cfg)
+        for step in steps:
+            if step.get('type') == 'LoadVolume':  # so that its error, which names the file, comes before the network's
+                step.setdefault('rank', self.first.spatial_dims)
+                step.setdefault('num_channels', self.first.backbone.in_channels)
+        self.pipeline = build_pipeline(steps)
+
+    def prepare(self, image: Any, case_id: str) -> dict[str, Any]:
+        """Say what of the pipeline's keys an image is."""
+        several = isinstance(image, list | tuple)
+        in_memory = isinstance(image[0] if several else image, Volume | np.ndarray)
+        if in_memory:
+            return {'volume': image, 'case_id': case_id}
+        return {'img_path': [str(path) for path in image] if several else str(image), 'case_id': case_id}
+
+    def predict(self, image: Any, case_id: str, probabilities: bool) -> Prediction:
+        """Segment one image.
+
+        Args:
+            image (Any): Path, :class:`Volume` or array, or a list of these, one a modality.
+            case_id (str): For messages.
+            probabilities (bool): Whether they are wanted; they take K float32 a voxel of the file.
+
+        Returns:
+            tuple: Labels (1, *S) or masks (K, *S), uint8 (more than 256 classes int64); probabilities (K, *S), float32,
+            or None; the grid of the file.
+        """
+        packed = self.pipeline(self.prepare(image, case_id))
+        meta = packed['data_samples'].metainfo
+        if meta.get('scale_level'):
+            raise ConfigError('the test pipeline has a SimulateScale: its predictions are not on the grid of the file')
+        batch = self.first.data_preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]))
+        tensor: Tensor = batch['inputs'][0]
+        steps = meta.get('grid_steps') or ()
+        with ExitStack() as levels:
+            for model in self.models:
+                if isinstance(model, RAREUNetSegmentor):
+                    spacing = Grid(tuple(tensor.shape[1:]), meta.get('affine')).spacing_mm
+                    levels.enter_context(model.backbone.entered_at(model.backbone.level_of(tensor.shape[1:], spacing)))
+            if probabilities:
+                labels, values = self._with_probabilities(tensor, steps)
+            else:
+                labels, values = self._labels(tensor, steps), None
+        return labels, values, meta['native_grid']
+
+    def _labels(self, image: Tensor, steps: Sequence[Any]) -> np.ndarray:
+        if all(isinstance(step, Reorient | CropPad) for step in steps):
+            # nothing is interpolated, so labels may be decided first: scores of the whole image never exist
+            labels = self.first.infer(image, self.network, self._decide).cpu().numpy()
+            return restore(labels, steps, 'nearest')
+        return restore_labels(self.first.infer(image, self.network).cpu(), steps, self._decide)
+
+    def _with_probabilities(self, image: Tensor, steps: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        scores = self.first.infer(image, self.network).cpu().numpy()
+        native = torch.from_numpy(restore(scores, steps, 'linear', fill=self.first._air()))
+        labels = self._decide(native).numpy()
+        return labels, (native if self.averages else self.first.activate(native)).numpy()
+
+    def _decide(self, scores: Tensor) -> Tensor:
+        return self.first.decide(scores, self.averages)
+
+
+def _mirror_axes(model: VolumeSegmentor, cfg: Config, tta: bool | Sequence[int]) -> Sequence[int]:
+    if isinstance(tta, bool):
+        own = model.test_cfg.get('mirror_axes') or ()
+        if not tta:
+            return own
+        axes = cfg.get('tta_cfg', {}).get('mirror_axes') or own
+        if not axes:
+            raise ConfigError(
+                'test-time augmentation needs tta_cfg.mirror_axes in the config, or axes instead of True: tta=(0, 1)'
+            )
+    else:
+        axes = tta
+    if not all(isinstance(axis, int) and 0 <= axis < model.spatial_dims for axis in axes) or len(set(axes)) < len(axes):
+        raise ConfigError(f'mirror axes must be different ones of 0..{model.spatial_dims - 1}, found {tuple(axes)}')
+    return axes
