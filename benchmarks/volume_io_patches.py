@@ -121,7 +121,7 @@ class _Patches(Dataset):
 
 def loader_share(folder: Path, steps: int) -> dict[str, Any]:
     """Share of a training step that waits for the loader: one worker, one patch a step, a small 3D U-Net."""
-    network = MODELS.build(dict(type='UNet', in_channels=1, channels=(8, 16, 32, 64)))
+    network = MODELS.build(dict(type='MedicalUNet', in_channels=1, channels=(8, 16, 32, 64)))
     optimizer = torch.optim.SGD(network.parameters(), 1e-3)
     patches: Iterator = iter(DataLoader(_Patches(folder), batch_size=1, num_workers=1))
     waits, totals = [], []

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 # keys of a config that the runner reads besides its constructor's arguments, and mmengine's own
 _EXTRA_KEYS = {
     *('activation_checkpointing', 'allow_shared_images', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
-    *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_cfg', 'tta_model', 'tta_pipeline'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'predict_pipeline', 'runner_type', 'sync_bn'),
+    *('tta_cfg', 'tta_model', 'tta_pipeline'),
 }
 
 

@@ -70,7 +70,7 @@ def checkpoint(path: Path, cfg: Config, classes: tuple[str, ...] = ('background'
 UNET = """
 default_scope = 'mmseg_medical'
 model = dict(
-    type='VolumeSegmentor', backbone=dict(type='UNet', in_channels=1, channels=(4, 8)),
+    type='VolumeSegmentor', backbone=dict(type='MedicalUNet', in_channels=1, channels=(4, 8)),
     decode_head=dict(type='VolumeHead', in_channels=4, num_classes=3), test_cfg=dict(mode='whole'))
 tta_cfg = dict(mirror_axes=(0,))
 train_dataloader = dict(dataset=dict(type='MSDDataset', task='Task04_Hippocampus', split='train'))

@@ -5,7 +5,7 @@ model = dict(
     _delete_=True,
     type='VolumeSegmentor',
     data_preprocessor=dict(type='VolumeDataPreProcessor'),
-    backbone=dict(type='UNet', in_channels=1, channels=channels, decoder_depth=1, up_kernel=3, drop_rate=0.2),
+    backbone=dict(type='MedicalUNet', in_channels=1, channels=channels, decoder_depth=1, up_kernel=3, drop_rate=0.2),
     decode_head=dict(
         type='VolumeHead',
         in_channels=channels[0],

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmseg_medical.evaluation.functional.arrays import checked_spacing
 from mmseg_medical.evaluation.natural_order import natural_key
-from mmseg_medical.processes import Outcome, attempt, share
 from mmseg_medical.files import PARTIAL_SUFFIX
 from mmseg_medical.geometry import SUFFIXES, Volume, file_stem, grid_difference, read_labels, resample_like
+from mmseg_medical.processes import Outcome, attempt, share
 
 T = TypeVar('T')
 

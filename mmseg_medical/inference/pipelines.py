@@ -16,11 +16,13 @@ _LOADS_LABELS = re.compile(r'(.*\.)?Load\w*Annotations?')
 
 
 def pipeline_steps(cfg: Config, key: str = 'pipeline') -> list[Any]:
-    """Transforms of the test split that an image without labels goes through.
+    """Transforms that an image without labels goes through.
 
     Args:
         cfg (Config): The experiment.
-        key (str): ``'pipeline'`` or ``'tta_pipeline'``.
+        key (str): ``'pipeline'``, which is the config's ``predict_pipeline`` where it has one and else that of the test
+            split, or ``'tta_pipeline'``. A ``predict_pipeline`` serves networks that are scored on a common spacing but
+            can take any.
 
     Returns:
         list: Dicts; steps whose type is ``Load...Annotations`` are left out, also inside ``TestTimeAug``.
@@ -30,7 +32,7 @@ def pipeline_steps(cfg: Config, key: str = 'pipeline') -> list[Any]:
     """
     if key == 'pipeline':
         dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-        steps = dataset.get('pipeline') or cfg.get('test_pipeline')
+        steps = cfg.get('predict_pipeline') or dataset.get('pipeline') or cfg.get('test_pipeline')
     else:
         steps = cfg.get(key)
     if not steps:

@@ -18,7 +18,7 @@ _PLACES = frozenset(
 )
 # Keys by which a config makes a class import modules, or read or download weights while it is built.
 _RISKY = ('custom_imports', '_scope_', 'pretrained', 'checkpoint', 'checkpoint_path', 'load_from')
-_BUILT = ('model', 'tta_model', 'test_pipeline', 'tta_pipeline', 'test_dataloader')
+_BUILT = ('model', 'tta_model', 'predict_pipeline', 'test_pipeline', 'tta_pipeline', 'test_dataloader')
 _REGISTRIES = (MODELS, TRANSFORMS, WEIGHT_INITIALIZERS)
 # what dict(type=...) names in `norm` is looked up in a table, not in a registry (models/layers/conv_blocks.py)
 _NORMS = ('instance', 'batch', 'group', 'layer')

@@ -1,6 +1,6 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
-from mmseg_medical.models.backbones import HACDRNet, RAREUNet, UNet
+from mmseg_medical.models.backbones import HACDRNet, MedicalUNet, RAREUNet
 from mmseg_medical.models.data_preprocessors import VolumeDataPreProcessor
 from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelDecodeHead, RAREUNetHead, VolumeHead
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
@@ -21,6 +21,7 @@ __all__ = [
     'HACDRNet',
     'MedicalEncoderDecoder',
     'MedicalSegTTAModel',
+    'MedicalUNet',
     'ModulatedDeformConv2d',
     'ModulatedDeformConv2dPack',
     'MultiLabelBCELoss',
@@ -30,7 +31,6 @@ __all__ = [
     'RAREUNet',
     'RAREUNetHead',
     'RAREUNetSegmentor',
-    'UNet',
     'VolumeDataPreProcessor',
     'VolumeHead',
     'VolumeSegmentor',

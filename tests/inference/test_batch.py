@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +54,7 @@ def test_bad_cases_do_not_stop_the_rest(predictor, tmp_path, capsys):
     assert report['counts'] == {'done': 2, 'skipped': 0, 'failed': 6}
     errors = {name: entry['error'] for name, entry in report['cases'].items() if entry['status'] == 'failed'}
     for name, part in {
-        'cut': 'bytes',
+        'cut': 'complete gzip file',
         'empty': 'zero bytes',
         'text': 'text.nii',
         'flat': '3 axes, found 2 axes',
@@ -132,11 +130,42 @@ def test_inputs_that_are_none(tmp_path):
         find_cases([tmp_path / 'a', tmp_path / 'b'])
 
 
-def test_dicom_folders(predictor, tmp_path):
-    pytest.importorskip('pydicom')
-    sys.path.insert(0, str(Path(__file__).parents[1] / 'geometry'))
-    dicom = pytest.importorskip('dicom_phantom')
-    make = getattr(dicom, 'write_series', None)
-    if make is None:
-        pytest.skip('no phantom series')
-    shutil.rmtree(tmp_path / 'none', ignore_errors=True)
+def write_dicom(folder: Path, uid: str = '1.2.3') -> np.ndarray:
+    """Slices as a scanner writes them, and their array."""
+    sitk = pytest.importorskip('SimpleITK')
+    folder.mkdir(parents=True)
+    array = np.random.default_rng(0).integers(0, 2, (6, 5, 4), dtype=np.int16)
+    for k in range(4):
+        plane = sitk.GetImageFromArray(array[:, :, k].T[None])
+        plane.SetSpacing((2.0, 2.0, 3.0))
+        tags = {'0008|0060': 'MR', '0020|000d': '1.2', '0020|000e': uid, '0008|0018': f'{uid}.{k + 1}'}
+        tags |= {'0020|0032': f'0\\0\\{3 * k}', '0020|0037': '1\\0\\0\\0\\1\\0'}
+        for tag, value in tags.items():
+            plane.SetMetaData(tag, value)
+        writer = sitk.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        writer.SetFileName(str(folder / f'{k}.dcm'))
+        writer.Execute(plane)
+    return array
+
+
+def test_a_dicom_folder_is_a_case(predictor, tmp_path):
+    array = write_dicom(tmp_path / 'patient' / 'series')
+    cases = find_cases([tmp_path / 'patient'])
+    assert [case.case_id for case in cases] == ['patient']
+    report = predict_cases(predictor, cases, BatchOptions(tmp_path / 'out', overlay=True), progress=False)
+    labels = read_labels(tmp_path / 'out' / 'patient.nii.gz')
+    assert report['cases']['patient']['volumes_mm3']['bright'] == 12 * int(array.sum())
+    assert labels.array.sum() == array.sum()
+
+
+def test_several_series(predictor, tmp_path):
+    write_dicom(tmp_path / 'all' / 'p1', '1.2.4')
+    write_dicom(tmp_path / 'all' / 'p2', '1.2.5')
+    assert [case.case_id for case in find_cases([tmp_path / 'all'])] == ['p1', 'p2']
+    for path in (tmp_path / 'all' / 'p2').iterdir():
+        path.rename(tmp_path / 'all' / f'p2_{path.name}')
+    with pytest.raises(ConfigError, match=r'1\.2\.5'):
+        find_cases([tmp_path / 'all'])
+    cases = find_cases([tmp_path / 'all'], series_uid='1.2.5')
+    assert predict_cases(predictor, cases, BatchOptions(tmp_path / 'out'), progress=False)['counts']['done'] == 1

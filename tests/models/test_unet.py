@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_medical.models.backbones import UNet
+from mmseg_medical.models.backbones import MedicalUNet
 from mmseg_medical.models.layers.conv_blocks import Conv3d, Upsample, convolution, normalisation, resize
 
 
@@ -30,14 +30,14 @@ def parameters(module: nn.Module) -> int:
 )
 def test_has_the_parameters_of_the_published_networks(options, published):
     with torch.device('meta'):
-        assert parameters(UNet(**options)) == published
+        assert parameters(MedicalUNet(**options)) == published
 
 
 @pytest.mark.parametrize('size', [(7, 13), (1, 1), (8, 16), (5, 3, 11), (1, 2, 9), (8, 8, 8)])
 @pytest.mark.parametrize('options', [{}, dict(downsample='stride', block='residual'), dict(upsample='linear')])
 def test_keeps_any_size(size, options):
     torch.manual_seed(0)
-    net = UNet(2, (4, 8, 16), spatial_dims=len(size), norm='batch', num_outputs=2, **options).eval()
+    net = MedicalUNet(2, (4, 8, 16), spatial_dims=len(size), norm='batch', num_outputs=2, **options).eval()
     if min(size) < 4 and 'downsample' not in options:
         size = tuple(max(n, 4) for n in size)  # a pooling of one voxel leaves none
     coarse, fine = net(torch.randn(2, 2, *size))
@@ -46,7 +46,7 @@ def test_keeps_any_size(size, options):
 
 
 def test_divides_each_axis_as_told():
-    net = UNet(1, (4, 4, 4), strides=[(2, 2, 1), 2], kernels=[(3, 3, 1), 3, 3])
+    net = MedicalUNet(1, (4, 4, 4), strides=[(2, 2, 1), 2], kernels=[(3, 3, 1), 3, 3])
     assert net.divisors == (4, 4, 2)
     assert net.encoders[0][0].conv.kernel_size == (3, 3, 1)
     features = net.encode(net.encoders[0](torch.randn(1, 1, 8, 8, 6)))
@@ -55,7 +55,7 @@ def test_divides_each_axis_as_told():
 
 def test_can_be_entered_below_the_top():
     torch.manual_seed(0)
-    net = UNet(1, (4, 8, 8, 16)).eval()
+    net = MedicalUNet(1, (4, 8, 8, 16)).eval()
     x = torch.randn(1, 1, 16, 16, 16)
     features = net.encode(net.encoders[0](x))
     below = net.encode(features[1], level=1)
@@ -68,7 +68,7 @@ def test_can_be_entered_below_the_top():
 
 def test_checkpointing_changes_memory_and_nothing_else():
     torch.manual_seed(0)
-    kept, computed = (UNet(1, (4, 8, 16), with_cp=cp) for cp in (False, True))
+    kept, computed = (MedicalUNet(1, (4, 8, 16), with_cp=cp) for cp in (False, True))
     computed.load_state_dict(kept.state_dict())
     x = torch.randn(1, 1, 8, 8, 8)
     saved = []
@@ -85,7 +85,7 @@ def test_checkpointing_changes_memory_and_nothing_else():
 
 def test_channels_last_gives_the_same():
     torch.manual_seed(0)
-    net = UNet(1, (4, 8)).eval()
+    net = MedicalUNet(1, (4, 8)).eval()
     x = torch.randn(1, 1, 6, 5, 7)
     expected = net(x)[-1]
     net = net.to(memory_format=torch.channels_last_3d)
@@ -94,7 +94,7 @@ def test_channels_last_gives_the_same():
 
 def test_is_one_graph_for_the_compiler():
     torch.manual_seed(0)
-    net = UNet(1, (4, 8, 8)).eval()
+    net = MedicalUNet(1, (4, 8, 8)).eval()
     x = torch.randn(1, 1, 9, 8, 7)
     compiled = torch.compile(net, backend='eager', fullgraph=True)
     torch.testing.assert_close(compiled(x)[-1], net(x)[-1])
@@ -119,7 +119,7 @@ def test_is_one_graph_for_the_compiler():
 )
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        UNet(**{'channels': (4, 8, 16), **options})
+        MedicalUNet(**{'channels': (4, 8, 16), **options})
 
 
 def test_norms():

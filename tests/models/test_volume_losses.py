@@ -7,9 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import PixelData
+from mmseg.models.decode_heads import FCNHead
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from mmseg_medical.models.losses import DiceCELoss, SoftDiceLoss, SoftTverskyLoss, VoxelBoundaryLoss, VoxelFocalLoss
+from mmseg_medical.models.losses import (
+    DiceCELoss,
+    SoftDiceLoss,
+    SoftTverskyLoss,
+    VoxelBoundaryLoss,
+    VoxelCrossEntropyLoss,
+    VoxelFocalLoss,
+)
 from mmseg_medical.models.losses.boundary import signed_distance
 from mmseg_medical.models.losses.deep_supervision import deep_supervision, resize_target
 
@@ -66,7 +76,13 @@ def test_what_nothing_counts():
         (SoftDiceLoss(include_background=True), 'DiceLoss', dict(batch=True, include_background=True)),
         (SoftDiceLoss(squared=True), 'DiceLoss', dict(batch=True, squared_pred=True)),
         (SoftDiceLoss(jaccard=True), 'DiceLoss', dict(batch=True, jaccard=True)),
-        (SoftDiceLoss(generalised=True), 'GeneralizedDiceLoss', dict(batch=True)),
+        # without smoothing, which ours adds to weights relative to the smallest class
+        (
+            SoftDiceLoss(generalised=True, smooth=0),
+            'GeneralizedDiceLoss',
+            dict(batch=True, smooth_nr=0, smooth_dr=0),
+        ),
+        (SoftDiceLoss(smooth=(0, 1)), 'DiceLoss', dict(batch=True, smooth_nr=0, smooth_dr=1)),
         (SoftTverskyLoss(alpha=0.2, beta=0.9), 'TverskyLoss', dict(batch=True, alpha=0.2, beta=0.9)),
         (DiceCELoss(), 'DiceCELoss', dict(batch=True)),
         (DiceCELoss(dice_weight=0.3, ce_weight=2.0), 'DiceCELoss', dict(batch=True, lambda_dice=0.3, lambda_ce=2.0)),
@@ -119,16 +135,18 @@ def test_tversky_is_dice_in_the_middle_and_focal_to_a_power():
     logits, labels = case((6, 5))
     middle = SoftTverskyLoss(alpha=0.5, beta=0.5, smooth=0)(logits, labels)
     torch.testing.assert_close(middle, SoftDiceLoss(smooth=0)(logits, labels))
-    torch.testing.assert_close(
-        SoftTverskyLoss(alpha=0.5, beta=0.5, smooth=0, gamma=4 / 3)(logits, labels), middle ** (4 / 3)
-    )
+    each = SoftTverskyLoss(smooth=0, reduction='none')(logits, labels)
+    assert each.shape == (1, 2)
+    torch.testing.assert_close(SoftTverskyLoss(smooth=0, gamma=0.75)(logits, labels), (each**0.75).mean())
 
 
 LOSSES: list[nn.Module] = [
     SoftDiceLoss(),
     SoftDiceLoss(pooled=False, smooth=0),
     SoftDiceLoss(generalised=True),
-    SoftTverskyLoss(gamma=1.5),
+    SoftDiceLoss(log_cosh=True),
+    SoftTverskyLoss(gamma=0.75),
+    VoxelCrossEntropyLoss(top_k=0.3),
     DiceCELoss(),
     DiceCELoss(**RARE),
     DiceCELoss(top_k=0.3),
@@ -139,6 +157,7 @@ SIGMOID: list[nn.Module] = [
     SoftDiceLoss(use_sigmoid=True),
     SoftTverskyLoss(use_sigmoid=True),
     DiceCELoss(use_sigmoid=True, ce_class_weight=(1, 2, 3)),
+    VoxelCrossEntropyLoss(use_sigmoid=True),
     VoxelFocalLoss(use_sigmoid=True),
     VoxelBoundaryLoss(use_sigmoid=True),
 ]
@@ -195,7 +214,8 @@ class TestEvery:
         value = loss(logits, torch.full_like(target_of(loss, labels), 255))
         value.backward()
         assert torch.isfinite(value)
-        assert not logits.grad.any() or isinstance(loss, VoxelBoundaryLoss)
+        assert value == 0
+        assert not logits.grad.any()
 
     def test_learns(self, loss):
         labels = case((6, 6), batch=1)[1]
@@ -225,14 +245,11 @@ class TestEvery:
             loss(logits, target_of(loss, labels)[..., :3])
 
 
-@pytest.mark.parametrize(
-    'loss',
-    [loss for loss in [*LOSSES, *SIGMOID] if not isinstance(loss, VoxelBoundaryLoss)],
-    ids=lambda loss: type(loss).__name__,
-)
+@pytest.mark.parametrize('loss', [*LOSSES, *SIGMOID], ids=lambda loss: type(loss).__name__)
 def test_ignoring_is_removing(loss):
     logits, labels = case((8,), batch=1)
     target = target_of(loss, labels)
+    target[..., 4:] = 0  # distances to what is removed would differ
     ignored = target.clone()
     ignored[..., 5:] = 255
     torch.testing.assert_close(loss(logits, ignored), loss(logits[..., :5], target[..., :5]))
@@ -296,6 +313,10 @@ def test_targets_keep_type_and_channels():
         (lambda: SoftTverskyLoss(alpha=-1), 'must be positive'),
         (lambda: DiceCELoss(top_k=0), 'share of the voxels'),
         (lambda: VoxelFocalLoss(alpha=0.5), 'needs use_sigmoid'),
+        (lambda: VoxelFocalLoss(loss_name='focal'), "must start with 'loss_'"),
+        (lambda: VoxelCrossEntropyLoss(reduction='max'), 'reduction must be one of mean, sum, none'),
+        (lambda: DiceCELoss(reduction='sum'), 'knows no other reduction'),
+        (lambda: SoftDiceLoss(smooth=(1, 2, 3)), 'one of the numerator'),
     ],
 )
 def test_wrong_options(build, message):
@@ -308,3 +329,119 @@ def test_a_mean_over_many_voxels_is_exact():
     logits = torch.zeros(1, 2, 1 << 19)
     labels = torch.zeros(1, 1 << 19, dtype=torch.long)
     assert DiceCELoss(dice_weight=0)(logits, labels).item() == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_other_systems_losses_by_hand():
+    """Hippocampus networks: Dice of each sample smoothed by 1, and focal; Res2UNet: all classes, smoothed by 1e-5."""
+    zeros = torch.zeros(1, 3, 2, 2)
+    labels = torch.tensor([[[0, 1], [1, 2]]])
+    dice = SoftDiceLoss(pooled=False, smooth=1.0)
+    assert dice(zeros, labels).item() == pytest.approx(0.48076923)
+    assert VoxelFocalLoss()(zeros, labels).item() == pytest.approx(0.48827213)
+    assert dice(zeros, torch.zeros_like(labels)).item() == pytest.approx(0.57142857)
+    res2unet = SoftDiceLoss(include_background=True)
+    for truth, expected in (([0, 1], 0.4999975), ([0, 0, 0, 1], 0.5333318), ([0, 0, 0, 0], 0.6666639)):
+        assert res2unet(torch.zeros(1, 2, len(truth)), torch.tensor([truth])).item() == pytest.approx(expected)
+
+
+def test_hdc_hrnets_weighted_sum():
+    logits, labels = case((6, 5), classes=4)
+    weight = torch.tensor([0.1, 1.5, 1.5, 1.0])
+    ours = DiceCELoss(
+        pooled=False, include_background=True, class_weight=weight.tolist(), ce_class_weight=weight.tolist()
+    )
+    p, y = logits.softmax(1), masks_of(labels, 4)
+    dice = 1 - (2 * (p * y).sum((2, 3)) + 1e-5) / (p.sum((2, 3)) + y.sum((2, 3)) + 1e-5)
+    entropy = torch.nn.functional.cross_entropy(logits, labels, reduction='none')
+    expected = ((weight * dice).sum(1) / weight.sum()).mean() + (weight[labels] * entropy).mean()
+    torch.testing.assert_close(ours(logits, labels), expected)
+
+
+def test_generalised_dice_of_large_structures_is_not_drowned():
+    logits = torch.zeros(1, 2, 1 << 20)
+    logits[:, 0] = 20
+    assert SoftDiceLoss(generalised=True)(logits, torch.ones(1, 1 << 20, dtype=torch.long)) > 0.99
+    empty = SoftDiceLoss(generalised=True)(-logits, torch.zeros(1, 1 << 20, dtype=torch.long))
+    assert empty > 0.99  # false alarms where no class is there
+
+
+def test_reductions():
+    logits, labels = case((4, 5))
+    labels[0, :2] = 255
+    each = torch.nn.functional.cross_entropy(logits, labels, reduction='none', ignore_index=255)
+    loss = VoxelCrossEntropyLoss(loss_weight=2.0)
+    torch.testing.assert_close(loss(logits, labels, reduction_override='none'), 2 * each)
+    torch.testing.assert_close(loss(logits, labels, reduction_override='sum'), 2 * each.sum())
+    torch.testing.assert_close(loss(logits, labels, avg_factor=7.0), 2 * each.sum() / 7)
+    weight = torch.rand(labels.shape)
+    torch.testing.assert_close(loss(logits, labels, weight), 2 * (weight * each).sum() / (labels != 255).sum())
+    dices = SoftDiceLoss(pooled=False)(logits, labels, reduction_override='none')
+    assert dices.shape == (2, 2)
+    torch.testing.assert_close(SoftDiceLoss(pooled=False)(logits, labels), dices.mean())
+    torch.testing.assert_close(SoftDiceLoss(pooled=False, reduction='sum')(logits, labels), dices.sum())
+    weighted = SoftDiceLoss(pooled=False, class_weight=(9, 1, 3))(logits, labels)
+    torch.testing.assert_close(weighted, (dices @ torch.tensor([1.0, 3.0])).mean() / 4)
+    cosh = SoftDiceLoss(pooled=False, log_cosh=True)(logits, labels)
+    torch.testing.assert_close(cosh, dices.cosh().log().mean())
+
+
+@pytest.mark.parametrize('name', ['DiceCELoss', 'SoftDiceLoss', 'SoftTverskyLoss', 'VoxelFocalLoss'])
+def test_in_a_head_of_mmseg(name):
+    head = FCNHead(4, channels=4, num_classes=3, num_convs=1, loss_decode=dict(type=f'mmseg_medical.{name}'))
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, 3, (1, 6, 7)))) for _ in range(2)]
+    losses = head.loss_by_feat(torch.randn(2, 3, 3, 4), samples)
+    assert [key for key in losses if key.startswith('loss_')] == [head.loss_decode.loss_name]
+
+
+def test_labels_that_are_no_class_and_types_that_are():
+    logits, labels = case((3, 4))
+    for value in (3, -1):
+        wrong = labels.clone()
+        wrong[0, 0, 0] = value
+        with pytest.raises(ValueError, match=rf'holds values .*{value}.*, the loss knows 0 to 2'):
+            DiceCELoss()(logits, wrong)
+    with pytest.raises(ValueError, match='knows 0 to 1'):
+        SoftDiceLoss(use_sigmoid=True)(logits, 2 * masks_of(labels, 3))
+    for dtype in (torch.uint8, torch.int16, torch.int32):
+        torch.testing.assert_close(DiceCELoss()(logits, labels.to(dtype)), DiceCELoss()(logits, labels))
+    masks = masks_of(labels, 3)
+    sigmoid = DiceCELoss(use_sigmoid=True)
+    torch.testing.assert_close(sigmoid(logits, masks.bool()), sigmoid(logits, masks.float()))
+
+
+def test_what_does_not_belong_together():
+    logits, labels = case((3, 4))
+    with pytest.raises(ValueError, match='need use_sigmoid=True'):
+        DiceCELoss()(logits[:, :1], labels)
+    with pytest.raises(ValueError, match='2 class weights for logits of 3 channels'):
+        DiceCELoss(ce_class_weight=(1, 2))(logits, labels)
+    with pytest.raises(ValueError, match='SoftDiceLoss has no term a voxel'):
+        SoftDiceLoss()(logits, labels, weight=torch.ones(2, 3, 4))
+    with pytest.raises(ValueError, match='does not fit logits with 2 axes'):
+        VoxelBoundaryLoss(spacing=(1, 1, 1))(logits, labels)
+
+
+def test_memory_format_does_not_matter():
+    logits, labels = case((4, 5, 6))
+    view = logits.permute(0, 2, 3, 4, 1).contiguous().permute(0, 4, 1, 2, 3)
+    for loss in LOSSES:
+        torch.testing.assert_close(loss(view, labels), loss(logits, labels))
+
+
+def test_weights_follow_the_device_and_are_not_stored():
+    loss = DiceCELoss(class_weight=(1, 2, 3), ce_class_weight=(1, 2, 3))
+    assert not loss.state_dict()
+    assert loss.to('meta').dice.class_weight.device.type == 'meta'
+
+
+def test_deep_supervision_of_upsampled_logits():
+    target = torch.zeros(1, 4, 6, dtype=torch.long)
+    shapes: list[tuple[int, ...]] = []
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        shapes.append(tuple(logits.shape))
+        assert labels is target
+        return logits.mean()
+
+    deep_supervision(loss, [torch.zeros(1, 3, 4, 6), torch.zeros(1, 3, 2, 3)], target, target_resize='keep')
+    assert shapes == [(1, 3, 4, 6)] * 2

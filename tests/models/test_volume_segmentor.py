@@ -22,7 +22,7 @@ def segmentor(classes: int = 3, rank: int = 3, head: dict | None = None, **optio
         dict(
             type='VolumeSegmentor',
             backbone=dict(
-                type='UNet',
+                type='MedicalUNet',
                 in_channels=2,
                 channels=channels,
                 spatial_dims=rank,

@@ -4,7 +4,7 @@ num_classes = 3
 model = dict(
     type='VolumeSegmentor',
     data_preprocessor=dict(type='VolumeDataPreProcessor'),
-    backbone=dict(type='UNet', in_channels=1, channels=channels),
+    backbone=dict(type='MedicalUNet', in_channels=1, channels=channels),
     decode_head=dict(
         type='VolumeHead',
         in_channels=channels[0],

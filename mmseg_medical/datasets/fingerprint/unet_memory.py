@@ -17,7 +17,7 @@ def count_parameters(
     strides: Sequence[Sequence[int]],
     kernels: Sequence[Sequence[int]],
 ) -> int:
-    """Count the parameters of ``UNet`` with its defaults and a ``VolumeHead``.
+    """Count the parameters of ``MedicalUNet`` with its defaults and a ``VolumeHead``.
 
     Args:
         in_channels (int): Of the image.

@@ -1,5 +1,5 @@
 from mmseg_medical.models.backbones.hacdr_net import HACDRNet
 from mmseg_medical.models.backbones.rare_unet import RAREUNet
-from mmseg_medical.models.backbones.unet import UNet
+from mmseg_medical.models.backbones.unet import MedicalUNet
 
-__all__ = ['HACDRNet', 'RAREUNet', 'UNet']
+__all__ = ['HACDRNet', 'MedicalUNet', 'RAREUNet']

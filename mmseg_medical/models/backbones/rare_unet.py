@@ -12,7 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from mmseg_medical.models.backbones.unet import UNet
+from mmseg_medical.models.backbones.unet import MedicalUNet
 from mmseg_medical.models.layers.conv_blocks import Norm, PlainStage, resize
 from mmseg_medical.models.layers.resolution_routing import margins, nearest_level, strict_level
 from mmseg_medical.registry import MODELS
@@ -62,7 +62,7 @@ class RAREUNet(BaseModule):
         norm (str | dict | None): See :func:`~mmseg_medical.models.layers.conv_blocks.normalisation`.
         act (str): See :func:`~mmseg_medical.models.layers.conv_blocks.activation`.
         drop_rate (float): As configured in the release; the published runs used 0.1.
-        unet (dict | None): Further arguments of :class:`UNet`, e.g. ``with_cp``; every stride is 2.
+        unet (dict | None): Further arguments of :class:`MedicalUNet`, e.g. ``with_cp``; every stride is 2.
         init_cfg (dict | None): As in mmengine; None leaves torch's initialisation.
 
     Raises:
@@ -104,7 +104,7 @@ class RAREUNet(BaseModule):
         self.reduction = reduction
         shared: dict[str, Any] = dict(norm=norm, act=act)
         options = {'decoder_depth': 1, 'up_kernel': 3, **shared, **(unet or {})}
-        self.unet = UNet(in_channels, channels, spatial_dims=self.spatial_dims, drop_rate=drop_rate, **options)
+        self.unet = MedicalUNet(in_channels, channels, spatial_dims=self.spatial_dims, drop_rate=drop_rate, **options)
         if any(set(stride) != {2} for stride in self.unet.strides):
             raise ValueError(f'RAREUNet halves every axis at every level, got the strides {self.unet.strides}')
         self.gates = nn.ModuleList(

@@ -27,7 +27,7 @@ _STAGES: dict[str, type[nn.Module]] = {'plain': PlainStage, 'residual': Residual
 
 
 @MODELS.register_module()
-class UNet(BaseModule):
+class MedicalUNet(BaseModule):
     """Encoder and decoder with skip connections (Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28).
 
     Level d = 0..L-1 of the encoder has ``channels[d]``; after each the size is divided, below lies the bottleneck with

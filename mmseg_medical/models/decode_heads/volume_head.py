@@ -23,7 +23,7 @@ class VolumeHead(BaseModule):
 
     Args:
         in_channels (int | Sequence[int]): Channels of the maps that get a classifier, the finest last, as
-            :class:`UNet` returns them.
+            :class:`MedicalUNet` returns them.
         num_classes (int): With the background; with ``multi_label`` the number of masks.
         spatial_dims (int): 2 or 3.
         multi_label (bool): Whether classes may overlap: sigmoid, targets (N, K, *S).
