@@ -26,6 +26,7 @@ class LoadedModel:
         names (tuple[str, ...] | None): Of the classes, where they are known.
         identity (str): Hash of config and weights.
         source (str): What was named to load it.
+        iterations (tuple[int | None, ...]): How long each network was trained, where it is known.
     """
 
     cfg: Config
@@ -33,6 +34,7 @@ class LoadedModel:
     names: tuple[str, ...] | None
     identity: str
     source: str
+    iterations: tuple[int | None, ...] = ()
 
 
 def load_from_checkpoints(
@@ -53,15 +55,17 @@ def load_from_checkpoints(
     if not paths:
         raise ConfigError('at least one checkpoint is needed')
     cfg = load_config(config)
-    weights, names = [], None
+    weights, names, iterations = [], None, []
     digest = hashlib.sha256(repr(cfg.to_dict()).encode())
     for path in paths:
         contents = read_checkpoint(path, trusted=trusted)
         weights.append((str(path), contents['state_dict']))
         digest.update(file_sha256(Path(path)).encode())
-        meta = (contents.get('meta') or {}).get('dataset_meta') or {}
-        names = names or (tuple(map(str, meta['classes'])) if meta.get('classes') else None)
-    return LoadedModel(cfg, weights, names, digest.hexdigest(), ', '.join(map(str, paths)))
+        meta = contents.get('meta') or {}
+        iterations.append(meta.get('iter'))
+        classes = (meta.get('dataset_meta') or {}).get('classes')
+        names = names or (tuple(map(str, classes)) if classes else None)
+    return LoadedModel(cfg, weights, names, digest.hexdigest(), ', '.join(map(str, paths)), tuple(iterations))
 
 
 def build_models(loaded: LoadedModel, device: str = 'cpu') -> list[nn.Module]:

@@ -24,6 +24,7 @@ _TEMPLATE = """# {name}
 | input | {channels} channel(s), {axes} axes, spacing {spacing} |
 | network | {segmentor}, {parameters:,} parameters, {networks} network(s), weights in {precision} |
 | training data | {training_data} |
+| iterations | {iterations} |
 | licence | {licence} |
 | made with | mmseg_medical {version} |
 
@@ -93,6 +94,7 @@ def write_card(path: Path, facts: Mapping[str, Any], cfg: Config, card: CardFact
         networks=len(facts['weights']),
         precision=facts['precision'],
         training_data=card.training_data or _training_data(cfg),
+        iterations=', '.join(NOT_STATED if number is None else f'{number:,}' for number in facts['iterations']),
         licence=card.licence or NOT_STATED,
         version=facts['version'],
         intended_use=card.intended_use or f'Intended use: {NOT_STATED}.',

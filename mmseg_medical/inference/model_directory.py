@@ -98,6 +98,7 @@ def export_model_directory(
         loaded.names,
         loaded.identity,
         loaded.source,
+        loaded.iterations,
     )
     model = build_models(stored)[0]  # it must build without what was left out, and fit
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +135,7 @@ def _write_contents(folder: Path, stored: LoadedModel, config: dict, model: Any,
         'preprocessing': encode(steps),
         'precision': 'float16' if half else 'as trained',
         'parameters': sum(parameter.numel() for parameter in model.parameters()),
+        'iterations': list(stored.iterations),
         'weights': names,
         'sha256': {name: file_sha256(folder / name) for name in [CONFIG_FILE, *names]},
     }

@@ -11,6 +11,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from mmseg_medical.engine import PredictionHook
+from mmseg_medical.geometry import Grid, read_volume
+from mmseg_medical.structures import VolumeData
 
 CLASSES = ('EX', 'MA', 'SE', 'HE')
 
@@ -66,3 +68,23 @@ def test_ranks_may_write_the_same_image_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, 'replace', late)
     PredictionHook(str(tmp_path)).after_test_iter(runner(('a', 'b')), 0, outputs=[first])
     assert [path.name for path in tmp_path.iterdir()] == ['x.png']
+
+
+def test_volumes_keep_their_place(tmp_path):
+    grid = Grid((3, 4, 5), np.diag([2.0, 1.0, 3.0, 1.0]))
+    labels = torch.randint(0, 3, (1, 3, 4, 5), dtype=torch.uint8)
+    result = SegDataSample(metainfo=dict(case_id='hippocampus_001', native_grid=grid))
+    result.pred_sem_seg = VolumeData(data=labels)
+    PredictionHook(str(tmp_path)).after_test_iter(runner(('a', 'b', 'c')), 0, outputs=[result])
+    written = read_volume(tmp_path / 'hippocampus_001.nii.gz')
+    np.testing.assert_array_equal(written.array, labels[0])
+    assert written.grid == grid
+
+
+def test_a_volume_per_mask_and_files_without_geometry(tmp_path):
+    masks = torch.randint(0, 2, (2, 3, 4, 5), dtype=torch.uint8)
+    result = SegDataSample(metainfo=dict(case_id='case', native_grid=Grid((3, 4, 5), None)))
+    result.pred_sem_seg = VolumeData(data=masks)
+    PredictionHook(str(tmp_path)).after_test_iter(runner(('WT', 'ET')), 0, outputs=[result])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['case_ET.npy', 'case_WT.npy']
+    np.testing.assert_array_equal(read_volume(tmp_path / 'case_ET.npy').array, masks[1])

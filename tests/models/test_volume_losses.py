@@ -387,7 +387,9 @@ def test_reductions():
 
 @pytest.mark.parametrize('name', ['DiceCELoss', 'SoftDiceLoss', 'SoftTverskyLoss', 'VoxelFocalLoss'])
 def test_in_a_head_of_mmseg(name):
-    head = FCNHead(4, channels=4, num_classes=3, num_convs=1, loss_decode=dict(type=f'mmseg_medical.{name}'))
+    head = FCNHead(
+        in_channels=4, channels=4, num_classes=3, num_convs=1, loss_decode=dict(type=f'mmseg_medical.{name}')
+    )
     samples = [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(0, 3, (1, 6, 7)))) for _ in range(2)]
     losses = head.loss_by_feat(torch.randn(2, 3, 3, 4), samples)
     assert [key for key in losses if key.startswith('loss_')] == [head.loss_decode.loss_name]

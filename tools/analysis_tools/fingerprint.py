@@ -3,8 +3,8 @@
 python tools/analysis_tools/fingerprint.py --data-root data/MSD --task Task04_Hippocampus --jobs 4
 python tools/analysis_tools/fingerprint.py CONFIG --split val --out work_dirs/fingerprint
 
-Writes fingerprint.json, pictures, proposed_config.py and, for a Decathlon task, splits.json. Ends with 1 if something is
-wrong with a case; all others are measured all the same.
+Writes fingerprint.json, pictures, proposed_config.py and, for a Decathlon task, splits.json. Ends with 1 if something
+is wrong with a case; all others are measured all the same.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def config_parts(cfg: Any, split: str) -> dict[str, Any]:
 def bases(out: Path) -> list[str]:
     return [
         Path(os.path.relpath(CONFIGS / '_base_' / name, out.absolute())).as_posix()
-        for name in ('models/unet3d.py', 'default_runtime.py')
+        for name in ('models/unet3d.py', 'schedules/volumes_50k.py', 'default_runtime.py')
     ]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _TEMPLATE = """\
-# Proposed for {dataset}: {num_cases} cases, {memory_gib:g} GiB to train with, of which {estimated_gib:g} are estimated to be
-# used. A start, not an optimum: docs/decathlon.md says how each number came about.
+# Proposed for {dataset}: {num_cases} cases, {memory_gib:g} GiB to train with.
+# About {estimated_gib:g} GiB are used in single precision. docs/decathlon.md says how each number came about.
 _base_ = {bases}
 num_classes = {num_classes}
 patch_size = {patch_size}
@@ -53,30 +53,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='CaseSegMetric', surface=None)
 test_evaluator = dict(type='CaseSegMetric', tolerances=(1.0, 2.0))
-
-max_iters = 25000
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
-    clip_grad=dict(max_norm=1.0),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False),
-]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=2500)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=2500, max_keep_ckpts=1, save_best='dice', rule='greater'
-    ),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-)
-randomness = dict(seed=0)
 """
 
 
@@ -95,8 +71,7 @@ def config_text(
         fingerprint (Mapping): Of :func:`~mmseg_medical.datasets.fingerprint.summarise`.
         proposal (Mapping): Of :func:`~mmseg_medical.datasets.fingerprint.propose`.
         num_classes (int): With the background.
-        bases (Sequence[str]): Paths of ``_base_/models/unet3d.py`` and ``_base_/default_runtime.py``, as seen from
-            where the config will lie.
+        bases (Sequence[str]): Configs of a U-Net, a schedule and the runtime, as seen from where this one will lie.
         train (Mapping): Config of the data set to train on, without its pipeline.
         val (Mapping): The same of the one to validate on.
         label_map (Mapping | None): What ``LoadVolumeAnnotations`` needs where the data set does not say it.

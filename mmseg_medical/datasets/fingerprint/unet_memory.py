@@ -50,7 +50,7 @@ def saved_values(
 
     Two convolutions on the way down keep what goes into their norm and what comes out of their activation: 4 c for
     every voxel of a level with c channels; pooling keeps its result and where it came from (8 bytes): 3 c of the level
-    above for every voxel below. On the way up it is 2 c for the joined maps and 4 c again. The head keeps five values
+    above for every voxel below. On the way up it is 2 c for the joined maps and 4 c again. The head keeps four values
     a class: logits, their softmax, and what Dice and cross entropy make of it.
 
     Args:
@@ -61,7 +61,7 @@ def saved_values(
         strides (Sequence[Sequence[int]]): Between them.
     """
     size = list(patch)
-    total = math.prod(size) * (in_channels + 5 * num_classes)
+    total = math.prod(size) * (in_channels + 4 * num_classes)
     for d, width in enumerate(channels):
         if d:
             size = [n // stride for n, stride in zip(size, strides[d - 1], strict=True)]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmseg_medical.geometry import Volume, write_volume
+from mmseg_medical.visualization.slices import (
+    densest_slice,
+    draw_slice,
+    grey_picture,
+    label_picture,
+    plane_size,
+    slice_plane,
+)
+
+
+def test_the_slice_with_most_foreground():
+    empty, mask = np.zeros((4, 5, 6), int), np.zeros((4, 5, 6), int)
+    mask[1, 2, 3], mask[1:3, 2, 4] = 2, 1
+    assert densest_slice([mask], 2) == 4
+    assert densest_slice([empty, mask], 0) == 1
+    assert densest_slice([empty], 1) == 2
+    assert densest_slice([mask], -1) == 4
+
+
+def test_planes_are_turned_upright():
+    array = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    plane = slice_plane(array, 2, 1)
+    assert plane.shape == (3, 2)
+    assert plane[-1].tolist() == array[:, 0, 1].tolist()
+    assert plane[:, 0].tolist() == array[0, ::-1, 1].tolist()
+
+
+def test_pictures_keep_proportions():
+    assert plane_size((30, 60), None, 120) == (60, 120)
+    assert plane_size((30, 60), (4.0, 1.0), 120) == (120, 60)
+    assert plane_size((1, 500), None, 20) == (1, 20)
+
+
+def test_grey_runs_between_the_percentiles():
+    plane = np.linspace(0, 1000, 101).reshape(1, 101)
+    picture = grey_picture(plane, (1, 101))
+    assert picture.dtype == np.uint8
+    assert picture.shape == (1, 101, 3)
+    assert picture[0, 0, 0] == 0
+    assert picture[0, -1, 0] == 255
+    assert (np.diff(picture[0, :, 0].astype(int)) >= 0).all()
+    assert not grey_picture(np.full((3, 3), 7.0), (3, 3)).any()
+
+
+def test_labels_are_not_mixed():
+    plane = np.array([[0, 3], [1, 2]])
+    assert np.array_equal(label_picture(plane, (6, 6)), np.kron(plane, np.ones((3, 3))))
+
+
+@pytest.mark.parametrize('channels', [False, True])
+def test_a_volume_becomes_a_picture(tmp_path, channels):
+    rng = np.random.default_rng(0)
+    image = rng.random((8, 10, 6), np.float32)
+    masks = np.zeros((1, 8, 10, 6), np.uint8)
+    masks[0, 2:5, 3:6, 4] = 1
+    stored = np.stack([image, image], -1) if channels else image
+    write_volume(Volume(stored, np.diag([1.0, 2, 1, 1]), has_channels=channels), tmp_path / 'a.nii.gz')
+    panels = {'Prediction': np.zeros_like(masks), 'Ground truth': masks}
+    picture = draw_slice(str(tmp_path / 'a.nii.gz'), panels, 40)
+    assert picture.shape == (40, 16, 3)
+    assert panels['Ground truth'].shape == (1, 40, 16)
+    assert panels['Ground truth'].sum() == 9 * 2 * 4
+    assert not panels['Prediction'].any()
+
+
+def test_masks_of_another_size(tmp_path):
+    write_volume(Volume(np.zeros((3, 4, 5), np.float32), np.eye(4)), tmp_path / 'a.nii.gz')
+    with pytest.raises(ValueError, match='the masks have another one'):
+        draw_slice(str(tmp_path / 'a.nii.gz'), {'Prediction': np.zeros((1, 3, 4, 6), np.uint8)}, 40)
