@@ -15,6 +15,9 @@ PAGES = [
     'statistics.md',
     'lesion_metrics.md',
     'volumes.md',
+    'losses.md',
+    'sliding_window.md',
+    'train_volumes.md',
 ]
 # `expression  # array([1.])`: what a line says that it yields
 RESULT = re.compile(r'^(?P<code>[^#\n]+?)  # (?P<result>array\(.*\)|[\d.]+)$', re.MULTILINE)

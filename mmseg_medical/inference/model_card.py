@@ -115,9 +115,11 @@ def metrics_text(path: Path) -> str:
         contents = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return ''
-    summary = contents.get('summary') if isinstance(contents, dict) else None
-    if not isinstance(summary, dict):
-        summary = {}
+    if not isinstance(contents, dict):
+        return ''
+    summary = contents.get('summary')
+    if not isinstance(summary, dict):  # of photographs there is one list for all classes
+        summary = {'all': contents.get('metrics')}
     lines = []
     for name, metrics in summary.items():
         values = {key: _mean(value) for key, value in metrics.items()} if isinstance(metrics, dict) else {}

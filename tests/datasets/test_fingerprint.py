@@ -19,7 +19,7 @@ from mmseg_medical.datasets.fingerprint.unet_memory import count_parameters, sav
 from mmseg_medical.datasets.phantoms import write_decathlon
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Volume, write_volume
-from mmseg_medical.models.backbones.unet import UNet
+from mmseg_medical.models.backbones.unet import MedicalUNet
 from mmseg_medical.models.decode_heads.volume_head import VolumeHead
 from mmseg_medical.models.losses.dice_ce import DiceCELoss
 
@@ -257,7 +257,7 @@ def test_any_data_set_gets_a_patch_that_fits(size, spacing, memory):
 def test_the_formula_of_memory_against_autograd(patch, spacing, in_channels, classes, channels):
     strides, kernels = plan_levels(patch, spacing)
     channels = channels[: len(strides) + 1]
-    net = UNet(in_channels, channels, strides=strides, kernels=kernels)
+    net = MedicalUNet(in_channels, channels, strides=strides, kernels=kernels)
     head = VolumeHead(channels[0], classes)
     parameters = [*net.parameters(), *head.parameters()]
     counted = count_parameters(in_channels, classes, channels, strides, kernels)

@@ -10,7 +10,7 @@ import pytest
 from tiny_volume_model import checkpoint, image, thresholding, write_images
 
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import Volume, read_labels, read_volume, write_volume
+from mmseg_medical.geometry import Volume, grid_difference, read_labels, read_volume, write_volume
 from mmseg_medical.inference import BatchOptions, Predictor, find_cases, predict_cases
 
 
@@ -169,3 +169,13 @@ def test_several_series(predictor, tmp_path):
         find_cases([tmp_path / 'all'])
     cases = find_cases([tmp_path / 'all'], series_uid='1.2.5')
     assert predict_cases(predictor, cases, BatchOptions(tmp_path / 'out'), progress=False)['counts']['done'] == 1
+
+
+@pytest.mark.realdata
+def test_real_volumes_and_a_real_series(predictor, realdata, tmp_path):
+    inputs = [realdata / 'hippocampus_dicom', *sorted((realdata / 'Task04_Hippocampus' / 'imagesTr').glob('*.gz'))[:2]]
+    report = predict_cases(predictor, find_cases(inputs), BatchOptions(tmp_path, overlay=True), progress=False)
+    assert report['counts']['done'] == 3
+    for entry in report['cases'].values():
+        labels, image = read_volume(tmp_path / entry['output'][0]), read_volume(entry['input'][0])
+        assert grid_difference(labels, image) is None

@@ -174,3 +174,5 @@ def test_metrics_of_the_card(tmp_path):
     assert metrics_text(path) == ''
     path.write_text(json.dumps({'summary': {'Anterior': {'dice': {'mean': 0.89123}, 'hd95': {'mean': None}}}}))
     assert metrics_text(path).splitlines()[-1] == '| Anterior | dice | 0.8912 |'
+    path.write_text(json.dumps({'metrics': {'AUPR.EX': 61.25, 'mAUPR': None}}))
+    assert metrics_text(path).splitlines()[2:] == ['| all | AUPR.EX | 61.25 |']

@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmseg_medical.visualization.fingerprint_figures import fingerprint_figures
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -29,6 +28,7 @@ from mmseg_medical.datasets.splits import k_folds
 from mmseg_medical.datasets.transforms import LoadVolumeAnnotations
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.files import atomic_write
+from mmseg_medical.visualization.fingerprint_figures import fingerprint_figures
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 _MOST_SHOWN = 20

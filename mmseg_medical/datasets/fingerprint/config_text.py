@@ -8,7 +8,8 @@ from typing import Any
 _TEMPLATE = """\
 # Proposed for {dataset}: {num_cases} cases, {memory_gib:g} GiB to train with.
 # About {estimated_gib:g} GiB are used in single precision. docs/decathlon.md says how each number came about.
-_base_ = {bases}
+_base_ = [
+{bases}]
 num_classes = {num_classes}
 patch_size = {patch_size}
 channels = {channels}
@@ -41,14 +42,18 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='SeededInfiniteSampler', shuffle=True),
-    dataset=dict(pipeline=train_pipeline, **{train}),
+    dataset=dict(
+        pipeline=train_pipeline,
+{train}    ),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(pipeline=test_pipeline, **{val}),
+    dataset=dict(
+        pipeline=test_pipeline,
+{val}    ),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(type='CaseSegMetric', surface=None)
@@ -92,14 +97,14 @@ def config_text(
         num_cases=fingerprint['num_measured'],
         memory_gib=proposal['memory_gib'],
         estimated_gib=proposal['estimated_gib'],
-        bases=list(bases),
+        bases=''.join(f'    {base!r},\n' for base in bases),
         num_classes=num_classes,
         in_channels=len(fingerprint['intensity']),
         test_cfg=_call(test_cfg),
         prepare=''.join(f'    {_call(step)},\n' for step in prepare),
         label_options='' if label_map is None else f', label_map={dict(label_map)}',
-        train=_call(train),
-        val=_call(val),
+        train=_lines(train),
+        val=_lines(val),
         batch_size=proposal['batch_size'],
         **{key: tuple(proposal[key]) for key in ('patch_size', 'channels')},
         **{key: tuple(map(tuple, proposal[key])) for key in ('strides', 'kernels')},
@@ -112,3 +117,7 @@ def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _call(options: Mapping[str, Any]) -> str:
     return f'dict({", ".join(f"{key}={value!r}" for key, value in options.items())})'
+
+
+def _lines(options: Mapping[str, Any]) -> str:
+    return ''.join(f'        {key}={value!r},\n' for key, value in options.items())

@@ -40,7 +40,7 @@ def averaged(
 
 
 def _seen_in(
-    network: Network, inputs: Tensor, axes: Sequence[int], activate: Callable[[Tensor, int], Tensor]
+    network: Network, inputs: Tensor, axes: list[int], activate: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
     if not axes:
         return activate(network(inputs), 1)
