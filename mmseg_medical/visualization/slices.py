@@ -104,7 +104,7 @@ def draw_slice(path: str | Sequence[str], panels: dict[str, np.ndarray], side: i
     """
     volume = read_volume(path if isinstance(path, str) else path[0])
     image = volume.array[..., 0] if volume.has_channels else volume.array
-    index = densest_slice([(masks > 0).any(axis=0) for masks in reversed(panels.values())], axis=2)
+    index = densest_slice([np.max(masks, axis=0) for masks in reversed(panels.values())], axis=2)
     if any(masks.shape[1:] != image.shape for masks in panels.values()):
         raise ValueError(f'{volume.name} has size {image.shape}, the masks have another one')
     plane = slice_plane(image, 2, index)

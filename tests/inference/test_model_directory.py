@@ -62,6 +62,7 @@ def test_what_it_says_of_itself(work, tmp_path):
     assert set(facts['sha256']) == {'config.json', 'weights.safetensors'}
     card = (folder / 'README.md').read_text()
     assert '| licence | CC0 |' in card
+    assert '| iterations | not stated |' in card
     assert 'MSDDataset, Task04_Hippocampus' in card
     assert 'Intended use: not stated.' in card
     assert '/somewhere' not in (folder / 'config.json').read_text()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
+from contextlib import nullcontext
 
 import cv2
 import pytest
 import torch
-from command import run
+from command import ROOT, run
 from mmengine.dataset import pseudo_collate
 
 from mmseg_medical import apis
@@ -55,40 +58,51 @@ def test_the_proposed_config_learns_and_predicts(measured):
     assert predicted.pred_sem_seg.data.shape == predicted.gt_sem_seg.data.shape
 
 
-def test_a_data_set_of_a_config(measured, tmp_path):
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a tool in this process: importing it anew would take most of the time."""
+
+    def inside(tool: str, *arguments: object, code: int = 0) -> str:
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        with pytest.raises(SystemExit) if code else nullcontext() as stopped:
+            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+        assert not code or stopped.value.code == code
+        return ''.join(capsys.readouterr())
+
+    return inside
+
+
+def test_a_data_set_of_a_config(measured, tmp_path, call):
     _, out, _ = measured
-    done = run(TOOL, out / 'proposed_config.py', '--split', 'val', '--out', tmp_path)
-    assert '1 of 1 cases measured' in done.stdout
+    text = call(TOOL, out / 'proposed_config.py', '--split', 'val', '--out', tmp_path)
+    assert '1 of 1 cases measured' in text
     cfg = apis.load_config(tmp_path / 'proposed_config.py')
     assert len(apis.build_dataset(cfg, 'train')) == 4
 
 
-def test_what_is_wrong_ends_with_1(tmp_path):
+def test_what_is_wrong_ends_with_1(tmp_path, call):
     root = write_decathlon(tmp_path / 'data', num_cases=3, size=(10, 9, 11))
     (root / TASK / 'imagesTr' / 'hippocampus_002.nii.gz').write_bytes(b'')
-    done = run(TOOL, '--data-root', root, '--out', tmp_path / 'out', code=1)
-    assert 'Traceback' not in done.stderr
-    assert 'hippocampus_002: ' in done.stdout
+    text = call(TOOL, '--data-root', root, '--out', tmp_path / 'out', code=1)
+    assert 'hippocampus_002: ' in text
+    assert 'zero bytes' in text
     assert json.loads((tmp_path / 'out' / 'fingerprint.json').read_text())['num_measured'] == 2
 
 
-def test_what_cannot_be_measured(tmp_path):
-    assert 'give a config file or --data-root' in run(TOOL, fails=True).stderr
-    assert 'no such folder' in run(TOOL, '--data-root', tmp_path / 'none', fails=True).stderr
-    assert (
-        'no cases that name a volume'
-        in run(
-            TOOL, '--data-root', write_decathlon(tmp_path, num_cases=0), '--out', tmp_path / 'out', fails=True
-        ).stderr
-    )
+def test_what_cannot_be_measured(tmp_path, call):
+    assert 'give a config file or --data-root' in call(TOOL, code=2)
+    assert '--memory-gib must be positive' in call(TOOL, '--data-root', tmp_path, '--memory-gib', 0, code=2)
+    assert 'no such folder' in call(TOOL, '--data-root', tmp_path / 'none', code=2)
+    root = write_decathlon(tmp_path, num_cases=0)
+    assert 'name no img_path' in call(TOOL, '--data-root', root, '--out', tmp_path / 'out', code=2)
     assert not (tmp_path / 'out').exists()
 
 
-def test_splits_are_written(measured, tmp_path):
+def test_splits_are_written(measured, tmp_path, call):
     root, _, _ = measured
     tool, path = 'analysis_tools/make_splits.py', tmp_path / 'splits.json'
-    assert 'fold 4: 4 train, 1 val' in run(tool, root, '--out', path).stdout
+    assert 'fold 4: 4 train, 1 val' in call(tool, root, '--out', path)
     assert len(MSDDataset(str(root), split='val', split_file=str(path), fold=3)) == 1
-    assert '3 train, 2 val' in run(tool, root, '--hold-out', 2, '--out', path).stdout
+    assert '3 train, 2 val' in call(tool, root, '--hold-out', 2, '--out', path)
     assert len(MSDDataset(str(root), split='train', split_file=str(path))) == 3
-    assert 'cannot be divided into 6 folds' in run(tool, root, '--folds', 6, '--out', path, fails=True).stderr
+    assert 'cannot be divided into 6 folds' in call(tool, root, '--folds', 6, '--out', path, code=2)

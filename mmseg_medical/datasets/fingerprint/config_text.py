@@ -84,7 +84,7 @@ def config_text(
     Returns:
         str: Python.
     """
-    prepare = []
+    prepare: list[dict[str, Any]] = []
     if proposal['spacing_mm'] is not None:
         prepare.append(dict(type='ReorientVolume', axes='RAS'))
         prepare.append(dict(type='ResampleVolume', spacing_mm=tuple(proposal['spacing_mm'])))

@@ -52,7 +52,9 @@ def propose(fingerprint: Mapping[str, Any], memory_gib: float, num_classes: int)
     usable = _USABLE * memory_gib * 2**30
     relative = spacing or [1.0] * len(median)
 
-    patch = median
+    patch = list(median)
+    longest = int(np.argmax(patch))
+    patch[longest] = max(patch[longest], _SMALLEST)  # so that two voxels are left for the norm at the bottleneck
     while True:
         strides, kernels = plan_levels(patch, relative)
         divisors = np.prod([[1] * len(patch), *strides], axis=0)

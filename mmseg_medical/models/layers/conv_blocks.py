@@ -91,7 +91,7 @@ def normalisation(norm: Norm, spatial_dims: int, channels: int) -> nn.Module:
     """
     if norm is None:
         return nn.Identity()
-    options = {'type': norm} if isinstance(norm, str) else dict(norm)
+    options: dict[str, Any] = {'type': norm} if isinstance(norm, str) else dict(norm)
     name = options.pop('type')
     if name == 'instance':
         return _INSTANCE_NORM[spatial_dims](channels, **{'affine': True, **options})
@@ -204,7 +204,7 @@ class ResidualBlock(nn.Module):
         kernel: PerAxis = 3,
     ) -> None:
         super().__init__()
-        shared = dict(bias=bias, norm=norm)
+        shared: dict[str, Any] = dict(bias=bias, norm=norm)
         self.conv1 = ConvNormAct(
             spatial_dims, in_channels, out_channels, kernel=kernel, stride=stride, act=act, **shared
         )
