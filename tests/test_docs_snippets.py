@@ -15,6 +15,7 @@ PAGES = [
     'statistics.md',
     'lesion_metrics.md',
     'volumes.md',
+    'decathlon.md',
     'losses.md',
     'sliding_window.md',
     'train_volumes.md',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ def write_series(
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     rows, columns = (lps[:3, axis] / spacing[axis] for axis in (0, 1))
+    before = locale.setlocale(locale.LC_ALL)
     paths = []
     for k in range(array.shape[2]):
         image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array[:, :, k].T)[None])
@@ -46,6 +48,7 @@ def write_series(
         writer.SetFileName(str(path))
         writer.Execute(image)
         paths.append(path)
+    locale.setlocale(locale.LC_ALL, before)  # writing DICOM leaves it at 'C': files would be read as ASCII from then on
     return paths
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import locale
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,7 @@ def test_inputs_that_are_none(tmp_path):
 def write_dicom(folder: Path, uid: str = '1.2.3') -> np.ndarray:
     """Slices as a scanner writes them, and their array."""
     sitk = pytest.importorskip('SimpleITK')
+    before = locale.setlocale(locale.LC_ALL)
     folder.mkdir(parents=True)
     array = np.random.default_rng(0).integers(0, 2, (6, 5, 4), dtype=np.int16)
     for k in range(4):
@@ -146,6 +148,7 @@ def write_dicom(folder: Path, uid: str = '1.2.3') -> np.ndarray:
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(folder / f'{k}.dcm'))
         writer.Execute(plane)
+    locale.setlocale(locale.LC_ALL, before)  # writing DICOM leaves it at 'C': files would be read as ASCII from then on
     return array
 
 

@@ -39,9 +39,7 @@ def averaged(
     return mean
 
 
-def _seen_in(
-    network: Network, inputs: Tensor, axes: list[int], activate: Callable[[Tensor, int], Tensor]
-) -> Tensor:
+def _seen_in(network: Network, inputs: Tensor, axes: list[int], activate: Callable[[Tensor, int], Tensor]) -> Tensor:
     if not axes:
         return activate(network(inputs), 1)
     return activate(network(inputs.flip(axes)), 1).flip(axes)
