@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process
 from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
@@ -47,6 +48,16 @@ class Runner(_Runner):
             init_cpu_process_group(self.launcher)
         tune_cpu()
         super().setup_env(env_cfg)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile what makes features of images; a whole step, as mmengine does, stumbles over data samples."""
+        options = self.cfg.get('compile')
+        network: Any = self._network()
+        if not options or not hasattr(network, 'extract_feat'):
+            super()._maybe_compile(target)
+            return
+        network.extract_feat = torch.compile(network.extract_feat, **({} if options is True else options))
+        self.logger.info('The network is compiled; its first steps take longer')
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training; on the CPU no device is named and SyncBN becomes BN."""
