@@ -14,7 +14,7 @@ from torch import Tensor
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import CropPad, Grid, Reorient, Volume, restore, restore_labels
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
-from mmseg_medical.models.segmentors import RAREUNetSegmentor, VolumeSegmentor
+from mmseg_medical.models.segmentors import VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import averaged
 
 Prediction = tuple[np.ndarray, np.ndarray | None, Grid]
@@ -24,7 +24,7 @@ class VolumeInference:
     """One or several :class:`VolumeSegmentor` of one config, whose probabilities are averaged window by window.
 
     Args:
-        models (Sequence[VolumeSegmentor]): In evaluation mode; their ``test_cfg`` is changed.
+        models (Sequence[VolumeSegmentor]): In evaluation mode.
         cfg (Config): The experiment.
         tta (bool | Sequence[int]): Average mirrored views along all subsets of these axes; True takes the axes of
             ``tta_cfg``.
@@ -41,8 +41,6 @@ class VolumeInference:
         self.network: Callable[[Tensor], Tensor] = self.first.network
         if self.averages:
             self.network = averaged([model.network for model in self.models], self.first.activate, axes)
-            # by this key the segmentor knows that it gets probabilities, also those of several networks unmirrored
-            self.first.test_cfg['mirror_axes'] = tuple(axes) or tuple(range(self.first.spatial_dims))
         steps = pipeline_steps(cfg)
         for step in steps:
             if step.get('type') == 'LoadVolume':  # so that its error, which names the file, comes before the network's
@@ -79,9 +77,7 @@ class VolumeInference:
         steps = meta.get('grid_steps') or ()
         with ExitStack() as levels:
             for model in self.models:
-                if isinstance(model, RAREUNetSegmentor):
-                    spacing = Grid(tuple(tensor.shape[1:]), meta.get('affine')).spacing_mm
-                    levels.enter_context(model.backbone.entered_at(model.backbone.level_of(tensor.shape[1:], spacing)))
+                levels.enter_context(model.routed(tensor.shape[1:], meta.get('affine')))
             if probabilities:
                 labels, values = self._with_probabilities(tensor, steps)
             else:
@@ -91,13 +87,15 @@ class VolumeInference:
     def _labels(self, image: Tensor, steps: Sequence[Any]) -> np.ndarray:
         if all(isinstance(step, Reorient | CropPad) for step in steps):
             # nothing is interpolated, so labels may be decided first: scores of the whole image never exist
-            labels = self.first.infer(image, self.network, self._decide).cpu().numpy()
+            labels = self.first.infer(image, self.network, self._decide, self.averages).cpu().numpy()
             return restore(labels, steps, 'nearest')
-        return restore_labels(self.first.infer(image, self.network).cpu(), steps, self._decide)
+        return restore_labels(
+            self.first.infer(image, self.network, probabilities=self.averages).cpu(), steps, self._decide
+        )
 
     def _with_probabilities(self, image: Tensor, steps: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        scores = self.first.infer(image, self.network).cpu().numpy()
-        native = torch.from_numpy(restore(scores, steps, 'linear', fill=self.first._air()))
+        scores = self.first.infer(image, self.network, probabilities=self.averages).cpu().numpy()
+        native = torch.from_numpy(restore(scores, steps, 'linear', fill=self.first.air_scores(self.averages)))
         labels = self._decide(native).numpy()
         return labels, (native if self.averages else self.first.activate(native)).numpy()
 

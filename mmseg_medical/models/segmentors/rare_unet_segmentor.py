@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,10 @@ class RAREUNetSegmentor(VolumeSegmentor):
     ``MultiScaleSegMetric`` computes ``dice_fullres``, ``dice_multiscale_avg`` and the like.
     """
 
-    def predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
-        """Segment an image (C, *S) at the level of its spacing or, where that does not matter, of its size."""
-        level = self.backbone.level_of(image.shape[1:], _spacing_mm(sample.metainfo, image.ndim - 1))
-        with self.backbone.entered_at(level):
-            super().predict_sample(image, sample)
+    def routed(self, size: Sequence[int], affine: np.ndarray | None) -> AbstractContextManager:
+        """Send an image to the level of its spacing or, where that does not matter, of its size."""
+        spacing = None if affine is None else tuple(np.linalg.norm(np.asarray(affine)[:3, : len(size)], axis=0))
+        return self.backbone.entered_at(self.backbone.level_of(size, spacing))
 
     def val_step(self, data: Any) -> list[SegDataSample]:
         """Segment a batch of the validation at all levels."""
@@ -55,11 +55,6 @@ class RAREUNetSegmentor(VolumeSegmentor):
             if truth is not None:
                 coarse = resize_target(truth[None], labels.shape[1:], self.decode_head.target_resize)[0]
                 sample.set_data({f'gt_sem_seg_scale{d}': VolumeData(data=coarse)})
-
-
-def _spacing_mm(metainfo: Mapping[str, Any], rank: int) -> Sequence[float] | None:
-    affine = metainfo.get('affine')  # of the image as it is given, spacing_mm of the sample being that of its labels
-    return None if affine is None else tuple(np.linalg.norm(np.asarray(affine)[:3, :rank], axis=0))
 
 
 def _truth_on_the_grid_of_inputs(sample: SegDataSample) -> Tensor | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -135,9 +136,22 @@ class VolumeSegmentor(BaseSegmentor):
             logits = self.decode_head(self.extract_feat(inputs))[0]
         return logits.float()[(..., *(slice(n) for n in size))]
 
+    def routed(self, size: Sequence[int], affine: np.ndarray | None) -> AbstractContextManager:
+        """Set the network up for an image, as long as the context lasts; here nothing is to be done.
+
+        Args:
+            size (Sequence[int]): Of the prepared image.
+            affine (np.ndarray | None): Of the prepared image.
+        """
+        return nullcontext()
+
     @torch.no_grad()
     def infer(
-        self, image: Tensor, network: Network | None = None, decide: Callable[[Tensor], Tensor] | None = None
+        self,
+        image: Tensor,
+        network: Network | None = None,
+        decide: Callable[[Tensor], Tensor] | None = None,
+        probabilities: bool | None = None,
     ) -> Tensor:
         """Go over an image, whole or window by window.
 
@@ -146,6 +160,7 @@ class VolumeSegmentor(BaseSegmentor):
             network (callable | None): What to go over it with, (N, C, *S) -> (N, K, *S); default:
                 :meth:`averaged_network`.
             decide (callable | None): Maps scores (K, *R) of a part R of the image to what is kept, (D, *R).
+            probabilities (bool | None): Whether ``network`` gives probabilities; None: :attr:`gives_probabilities`.
 
         Returns:
             Tensor: Scores (K, *S), or what ``decide`` makes of them, (D, *S).
@@ -165,8 +180,19 @@ class VolumeSegmentor(BaseSegmentor):
             batch_size=self.test_cfg.get('batch_size', 1),
             decide=decide,
             skip=None if limit is None else lambda part: bool(part.max() <= limit),
-            background=self._air(),
+            background=self.air_scores(probabilities),
         )
+
+    def air_scores(self, probabilities: bool | None = None) -> list[float]:
+        """Scores of a voxel that is certainly background, one a class.
+
+        Args:
+            probabilities (bool | None): Whether they are; None: :attr:`gives_probabilities`.
+        """
+        given = self.gives_probabilities if probabilities is None else probabilities
+        absent, present = (0.0, 1.0) if given else (IMPOSSIBLE_LOGIT, 0.0)
+        first = absent if self.multi_label or self.out_channels == 1 else present
+        return [first, *[absent] * (self.out_channels - 1)]
 
     @property
     def gives_probabilities(self) -> bool:
@@ -204,6 +230,10 @@ class VolumeSegmentor(BaseSegmentor):
 
     def predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
         """Segment one image (C, *S) into ``sample``; see :meth:`predict`."""
+        with self.routed(image.shape[1:], sample.metainfo.get('affine')):
+            self._predict_sample(image, sample)
+
+    def _predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
         steps = sample.metainfo.get('grid_steps') or ()
         keep = self.test_cfg.get('keep_scores', False)
         if not steps and not keep:
@@ -212,7 +242,7 @@ class VolumeSegmentor(BaseSegmentor):
             scores = self.infer(image).cpu()
             labels = torch.as_tensor(restore_labels(scores, steps, self._decide_inferred))
             if keep:
-                native = torch.as_tensor(restore(scores.numpy(), steps, 'linear', fill=self._air()))
+                native = torch.as_tensor(restore(scores.numpy(), steps, 'linear', fill=self.air_scores()))
                 sample.set_data({'seg_probs' if self.gives_probabilities else 'seg_logits': VolumeData(data=native)})
         sample.pred_sem_seg = VolumeData(data=labels)
 
@@ -228,13 +258,6 @@ class VolumeSegmentor(BaseSegmentor):
 
     def _decide_inferred(self, scores: Tensor) -> Tensor:
         return self.decide(scores, self.gives_probabilities)
-
-    def _air(self) -> list[float]:
-        """Scores of a voxel that is certainly background."""
-        absent = 0.0 if self.gives_probabilities else IMPOSSIBLE_LOGIT
-        present = 1.0 if self.gives_probabilities else 0.0
-        first = absent if self.multi_label or self.out_channels == 1 else present
-        return [first, *[absent] * (self.out_channels - 1)]
 
     def _divisors(self) -> Sequence[int]:
         return getattr(self.backbone, 'divisors', (1,) * self.spatial_dims)
