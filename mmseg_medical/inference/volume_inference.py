@@ -12,7 +12,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import CropPad, Grid, Reorient, Volume, restore, restore_labels
+from mmseg_medical.geometry import Grid, Volume, restore
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
 from mmseg_medical.models.segmentors import VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import averaged
@@ -81,26 +81,15 @@ class VolumeInference:
             if probabilities:
                 labels, values = self._with_probabilities(tensor, steps)
             else:
-                labels, values = self._labels(tensor, steps), None
+                labels = self.first.segment(tensor, steps, self.network, self.averages).numpy()
+                values = None
         return labels, values, meta['native_grid']
-
-    def _labels(self, image: Tensor, steps: Sequence[Any]) -> np.ndarray:
-        if all(isinstance(step, Reorient | CropPad) for step in steps):
-            # nothing is interpolated, so labels may be decided first: scores of the whole image never exist
-            labels = self.first.infer(image, self.network, self._decide, self.averages).cpu().numpy()
-            return restore(labels, steps, 'nearest')
-        return restore_labels(
-            self.first.infer(image, self.network, probabilities=self.averages).cpu(), steps, self._decide
-        )
 
     def _with_probabilities(self, image: Tensor, steps: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         scores = self.first.infer(image, self.network, probabilities=self.averages).cpu().numpy()
         native = torch.from_numpy(restore(scores, steps, 'linear', fill=self.first.air_scores(self.averages)))
-        labels = self._decide(native).numpy()
+        labels = self.first.decide(native, self.averages).numpy()
         return labels, (native if self.averages else self.first.activate(native)).numpy()
-
-    def _decide(self, scores: Tensor) -> Tensor:
-        return self.first.decide(scores, self.averages)
 
 
 def _mirror_axes(model: VolumeSegmentor, cfg: Config, tta: bool | Sequence[int]) -> Sequence[int]:

@@ -12,7 +12,14 @@ from mmseg_medical.files import atomic_write
 from mmseg_medical.geometry import Volume, reorient
 from mmseg_medical.visualization.overlay import side_by_side
 from mmseg_medical.visualization.palette import class_colors
-from mmseg_medical.visualization.slices import contrast_of, densest_slice, grey_picture, plane_size, slice_plane
+from mmseg_medical.visualization.slices import (
+    contrast_of,
+    densest_slice,
+    grey_picture,
+    label_picture,
+    plane_size,
+    slice_plane,
+)
 
 _PLANES = ('sagittal', 'coronal', 'axial')
 _SIDE = 480
@@ -74,10 +81,7 @@ def _slice_tile(
     rows_columns = None if spacing is None else (spacing[others[1]], spacing[others[0]])
     size = plane_size(plane.shape, rows_columns, side)
     tile = grey_picture(plane, size, contrast_of(grey.array))
-    planes = [
-        cv2.resize(np.ascontiguousarray(slice_plane(mask, axis, index)), size[::-1], interpolation=cv2.INTER_NEAREST)
-        for mask in masks
-    ]
+    planes = [label_picture(slice_plane(mask, axis, index), size) for mask in masks]
     return tile, np.stack(planes)
 
 

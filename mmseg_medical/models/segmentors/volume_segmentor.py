@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mmseg_medical.geometry import restore, restore_labels
+from mmseg_medical.geometry import CropPad, GridStep, Reorient, restore, restore_labels
 from mmseg_medical.models.segmentors.averaging import Network, averaged
 from mmseg_medical.models.segmentors.deciding import IMPOSSIBLE_LOGIT, activate, decide
 from mmseg_medical.ops import slide_windows
@@ -233,18 +234,46 @@ class VolumeSegmentor(BaseSegmentor):
         with self.routed(image.shape[1:], sample.metainfo.get('affine')):
             self._predict_sample(image, sample)
 
+    def segment(
+        self,
+        image: Tensor,
+        steps: Sequence[GridStep] = (),
+        network: Network | None = None,
+        probabilities: bool | None = None,
+    ) -> Tensor:
+        """Segment one prepared image on the grid it came from.
+
+        Where nothing is interpolated on the way back, labels are decided first: scores of the whole image need not
+        exist then.
+
+        Args:
+            image (Tensor): shape (C, *S).
+            steps (Sequence[GridStep]): That led to the grid of ``image``.
+            network (callable | None): See :meth:`infer`.
+            probabilities (bool | None): See :meth:`infer`.
+
+        Returns:
+            Tensor: Labels (1, *native) or masks (K, *native), on the host.
+        """
+        decide = partial(
+            self.decide, probabilities=self.gives_probabilities if probabilities is None else probabilities
+        )
+        if all(isinstance(step, Reorient | CropPad) for step in steps):
+            labels = self.infer(image, network, decide, probabilities).cpu()
+            return torch.as_tensor(restore(labels.numpy(), steps, 'nearest')) if steps else labels
+        scores = self.infer(image, network, probabilities=probabilities).cpu()
+        return torch.as_tensor(restore_labels(scores, steps, decide))
+
     def _predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
         steps = sample.metainfo.get('grid_steps') or ()
-        keep = self.test_cfg.get('keep_scores', False)
-        if not steps and not keep:
-            labels = self.infer(image, decide=self._decide_inferred).cpu()
-        else:
-            scores = self.infer(image).cpu()
-            labels = torch.as_tensor(restore_labels(scores, steps, self._decide_inferred))
-            if keep:
-                native = torch.as_tensor(restore(scores.numpy(), steps, 'linear', fill=self.air_scores()))
-                sample.set_data({'seg_probs' if self.gives_probabilities else 'seg_logits': VolumeData(data=native)})
-        sample.pred_sem_seg = VolumeData(data=labels)
+        if not self.test_cfg.get('keep_scores', False):
+            sample.pred_sem_seg = VolumeData(data=self.segment(image, steps))
+            return
+        scores = self.infer(image).cpu()
+        decide = partial(self.decide, probabilities=self.gives_probabilities)
+        sample.pred_sem_seg = VolumeData(data=torch.as_tensor(restore_labels(scores, steps, decide)))
+        native = torch.as_tensor(restore(scores.numpy(), steps, 'linear', fill=self.air_scores()))
+        sample.set_data({'seg_probs' if self.gives_probabilities else 'seg_logits': VolumeData(data=native)})
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of a batch (N, C, *S), names with the prefix ``decode.``."""
@@ -255,9 +284,6 @@ class VolumeSegmentor(BaseSegmentor):
         """What the head gives for a batch, as in training; for counting operations and exporting."""
         batch = inputs if isinstance(inputs, Tensor) else torch.stack(list(inputs))
         return self.decode_head(self.extract_feat(batch))
-
-    def _decide_inferred(self, scores: Tensor) -> Tensor:
-        return self.decide(scores, self.gives_probabilities)
 
     def _divisors(self) -> Sequence[int]:
         return getattr(self.backbone, 'divisors', (1,) * self.spatial_dims)
