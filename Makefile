@@ -6,12 +6,15 @@ BIN := $(VENV)/bin
 WHEELS ?= ../shared/wheels
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO_DIR := work_dirs/demo
+PREDICT_DEMO_DIR := work_dirs/predict_demo
+# a folder with a DICOM series that `make predict-demo` segments where it is present
+DICOM ?= ../shared/realdata/hippocampus_dicom
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format mmcv-ops clean
+.PHONY: help install demo predict-demo test lint format mmcv-ops clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # A torch that the chosen Python already has (a CUDA build, say) is used as it is: the environment sees the system's
 # packages, and its version is pinned so that no dependency replaces it.
@@ -35,6 +38,10 @@ $(VENV)/.installed: $(VENV)/constraints.txt requirements/runtime.txt pyproject.t
 	$(PIP) install -q -c $(VENV)/constraints.txt -e .
 	@touch $@
 
+$(VENV)/.installed-volumes: $(VENV)/.installed requirements/volumes.txt
+	$(PIP) install -q -c $(VENV)/constraints.txt -r requirements/volumes.txt
+	@touch $@
+
 $(VENV)/.installed-test: $(VENV)/.installed requirements/test.txt
 	$(PIP) install -q -c $(VENV)/constraints.txt -r requirements/test.txt
 	@touch $@
@@ -47,6 +54,9 @@ install: $(VENV)/.installed ## create .venv and install the package into it
 
 demo: $(VENV)/.installed ## phantom images, a small HACDR-Net, a report: at most six minutes on two cores
 	$(BIN)/python tools/demo.py --work-dir $(DEMO_DIR)
+
+predict-demo: $(VENV)/.installed-volumes ## segment phantom hippocampi and a DICOM series with data/models/hippocampus: NIfTI and pictures
+	$(BIN)/python tools/predict_demo.py --work-dir $(PREDICT_DEMO_DIR) --dicom $(DICOM)
 
 # One thread a worker: operators of several workers that all use every core wait for each other.
 test: $(VENV)/.installed-test ## install what the tests need and run them all
@@ -69,5 +79,5 @@ mmcv-ops: $(VENV)/.installed ## compiled mmcv operators, only for comparison wit
 	  MMCV_WITH_OPS=1 $(PIP) install --force-reinstall --no-deps --no-build-isolation --no-binary onedl-mmcv --no-cache-dir onedl-mmcv; fi
 
 clean: ## remove the environment, caches and the demo's output
-	rm -rf $(VENV) $(DEMO_DIR) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO_DIR) $(PREDICT_DEMO_DIR) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,10 @@ class CheckpointError(ValueError):
     """A checkpoint is missing, damaged, or belongs to another network."""
 
 
+class ModelNotFoundError(ConfigError, CheckpointError, FileNotFoundError):
+    """A model directory, a file of it, or a checkpoint is not there."""
+
+
 def expectation(subject: str | Path, *, expected: str, found: str, remedy: str = '') -> str:
     """Word what is wrong with a file, folder or case: what it should have been, what it is, what the user can do."""
     return f'{subject}: expected {expected}, found {found}.{" " if remedy else ""}{remedy}'

@@ -11,11 +11,8 @@ grid = [
     dict(type='ReorientVolume', axes='RAS'),
     dict(type='ResampleVolume', spacing_mm=(1.0, 1.0, 1.0)),
 ]
-prepare = [
-    *grid,
-    dict(type='NormalizeIntensity', mode='percentile', percentiles=(0.5, 99.5)),
-    dict(type='CropOrPadVolume', size=_base_.target_size),
-]
+intensity = dict(type='NormalizeIntensity', mode='percentile', percentiles=(0.5, 99.5))
+prepare = [*grid, intensity, dict(type='CropOrPadVolume', size=_base_.target_size)]
 image = dict(type='LoadVolume', num_channels=1, rank=3)
 labels = dict(type='LoadVolumeAnnotations', num_classes=_base_.num_classes)
 pack = dict(type='PackVolumeInputs')
@@ -28,5 +25,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+# a file enters at the level of its own resolution, whole
+predict_pipeline = [image, grid[0], intensity, pack]
+model = dict(backbone=dict(routing=dict(spacing_mm=(1.0, 1.0, 1.0))))
 log_processor = dict(by_epoch=True)
 val_evaluator = dict(_delete_=True, type='MultiScaleSegMetric', num_scales=3)

@@ -23,5 +23,11 @@ model = dict(
         loss_decode=dict(type='DiceCELoss'),
     ),
 )
+max_iters = 5000
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False),
+]
+train_cfg = dict(max_iters=max_iters, val_interval=1250)
 val_evaluator = dict(_delete_=True, type='MultiScaleSegMetric', num_scales=3)
-default_hooks = dict(checkpoint=dict(save_best='dice_all_scales_avg'))
+default_hooks = dict(checkpoint=dict(interval=1250, save_best='dice_all_scales_avg'))

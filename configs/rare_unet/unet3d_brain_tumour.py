@@ -15,6 +15,7 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
+predict_pipeline = _base_.test_pipeline
 val_evaluator = dict(_delete_=True, type='CaseSegMetric', surface=None)
 param_scheduler = dict(monitor='dice')
 default_hooks = dict(checkpoint=dict(save_best='dice'))

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import load_state_dict
 from torch import Tensor, nn
 
-from mmseg_medical.errors import CheckpointError
+from mmseg_medical.errors import CheckpointError, ModelNotFoundError
 
 _LISTED = 8
 _STATISTICS = ('min', 'max', 'current', 'mean')
@@ -48,11 +48,12 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu', trusted: bool =
             repositories call it, is wrapped into one.
 
     Raises:
-        CheckpointError: The file is missing, empty, truncated, no checkpoint, or needs ``trusted``.
+        ModelNotFoundError: There is no such file.
+        CheckpointError: It is empty, truncated, no checkpoint, or needs ``trusted``.
     """
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f'no checkpoint at {path}: {"it is a folder" if path.is_dir() else "no such file"}')
+        raise ModelNotFoundError(f'no checkpoint at {path}: {"it is a folder" if path.is_dir() else "no such file"}')
     if path.stat().st_size == 0:
         raise CheckpointError(f'checkpoint {path} is an empty file; take an older one or train again')
     try:

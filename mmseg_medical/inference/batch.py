@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.evaluation.json_files import file_head, json_ready
 from mmseg_medical.files import atomic_write
-from mmseg_medical.geometry import Volume, read_dicom_series, read_volume
+from mmseg_medical.geometry import read_dicom_series
 from mmseg_medical.inference.cases import Case
 from mmseg_medical.inference.predictor import Predictor
 from mmseg_medical.inference.segmentation import Segmentation
@@ -132,12 +132,7 @@ def _predict(predictor: Predictor, case: Case, options: BatchOptions) -> dict[st
         extra.append(segmentation.save_probabilities(name))
     if options.overlay:
         picture = options.out / 'overlays' / f'{case.case_id}.png'
-        write_overlay(
-            image if isinstance(image, Volume) else read_volume_or_photograph(case.inputs[0]),
-            segmentation.masks(),
-            picture,
-            case.case_id,
-        )
+        write_overlay(predictor.load_image(image), segmentation.masks(), picture, case.case_id)
         extra.append(picture)
     written = segmentation.save(options.out / f'{case.case_id}{suffix}')  # last: a case with labels is a finished one
     return {
@@ -147,15 +142,6 @@ def _predict(predictor: Predictor, case: Case, options: BatchOptions) -> dict[st
         'voxels': segmentation.voxels(),
         'volumes_mm3': segmentation.volumes_mm3(),
     }
-
-
-def read_volume_or_photograph(path: Path) -> Volume:
-    """Read an image to draw; of photographs also JPEG."""
-    if path.suffix.lower() in ('.jpg', '.jpeg'):
-        from mmseg_medical.datasets.image_io import decode_image, read_bytes
-
-        return Volume(decode_image(read_bytes(path), path)[:, :, ::-1], None, str(path), has_channels=True)
-    return read_volume(path)
 
 
 def _suffix(path: Path, segmentation: Segmentation) -> str:

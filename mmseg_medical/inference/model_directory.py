@@ -19,7 +19,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_medical import __version__
-from mmseg_medical.errors import CheckpointError, ConfigError, did_you_mean
+from mmseg_medical.errors import CheckpointError, ConfigError, ModelNotFoundError, did_you_mean
 from mmseg_medical.inference.loading import LoadedModel, build_models, file_sha256, label_names
 from mmseg_medical.inference.model_card import CardFacts, write_card
 from mmseg_medical.inference.pipelines import pipeline_steps
@@ -46,8 +46,9 @@ def load_model_directory(folder: str | Path, trusted: bool = False) -> LoadedMod
         trusted: Accept a config that names unregistered types or modules to import, which runs their code.
 
     Raises:
-        CheckpointError: A file is missing, or is not the one that was exported.
-        ConfigError: It is no model directory, of a later format, or its config asks for more than it may.
+        ModelNotFoundError: There is no such model directory, or a file of it is missing.
+        CheckpointError: A file is not the one that was exported.
+        ConfigError: It is of a later format, or its config asks for more than it may.
     """
     folder = Path(folder)
     facts = _read_facts(folder)
@@ -157,9 +158,9 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     path = folder / MODEL_FILE
     if not folder.is_dir():
         near = did_you_mean(folder.name, (entry.name for entry in folder.parent.glob('*'))) if folder.name else ''
-        raise ConfigError(f'no model directory {folder}.{near}')
+        raise ModelNotFoundError(f'no model directory {folder}.{near}')
     if not path.is_file():
-        raise ConfigError(
+        raise ModelNotFoundError(
             f'{folder} is no model directory: it has no {MODEL_FILE}. Of a work dir name config and checkpoint, or '
             'make one of it: tools/export_model_dir.py WORK_DIR OUT'
         )
@@ -181,7 +182,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 def _check_file(folder: Path, name: str, expected: str | None) -> None:
     path = folder / name
     if not path.is_file():
-        raise CheckpointError(f'model directory {folder} is not complete: {name} is missing; copy or export it again')
+        raise ModelNotFoundError(f'{folder} is not a complete model: {name} is missing; copy or export it again')
     if (found := file_sha256(path)) != expected:
         raise CheckpointError(
             f'{path} is not the file that was exported: its SHA-256 is {found[:16]}..., {MODEL_FILE} says '

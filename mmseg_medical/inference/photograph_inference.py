@@ -14,6 +14,7 @@ from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
 from mmseg_medical.datasets.errors import data_error
+from mmseg_medical.datasets.image_io import decode_image, read_bytes
 from mmseg_medical.errors import ConfigError, building
 from mmseg_medical.geometry import Grid, Volume
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
@@ -83,6 +84,14 @@ class PhotographInference:
                 remedy='This model segments photographs; volumes need a model of volumes.',
             )
         return {'img_path': str(image), 'case_id': case_id}
+
+    def load_image(self, image: Any) -> Volume:
+        """Return the photograph as it is drawn, (H, W, 3) in RGB."""
+        if isinstance(image, Volume):
+            return image
+        name = 'image' if isinstance(image, np.ndarray) else str(image)
+        pixels = image if isinstance(image, np.ndarray) else decode_image(read_bytes(image), image)
+        return Volume(pixels[:, :, ::-1], None, name, has_channels=True)
 
     @torch.no_grad()
     def predict(self, image: Any, case_id: str, probabilities: bool) -> Prediction:

@@ -20,6 +20,7 @@ from mmseg_medical.inference.photograph_inference import PhotographInference
 from mmseg_medical.inference.segmentation import Segmentation
 from mmseg_medical.inference.volume_inference import VolumeInference
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
+from mmseg_medical.visualization.volume_overlay import overlay_picture
 
 _PRECISIONS = ('float32', 'bfloat16', 'float16')
 Image = str | Path | Volume | np.ndarray
@@ -41,7 +42,8 @@ class Predictor:
 
     Raises:
         ConfigError: The config cannot be used, or there is no such device.
-        CheckpointError: Weights are missing, damaged, tampered with, pickled without ``trusted``, or do not fit.
+        ModelNotFoundError: The model directory, a file of it or a checkpoint is missing; a FileNotFoundError too.
+        CheckpointError: Weights are damaged, tampered with, pickled without ``trusted``, or do not fit.
 
     Example:
         >>> predictor = Predictor('data/models/hippocampus')  # doctest: +SKIP
@@ -109,6 +111,27 @@ class Predictor:
             None if values is None else _channels_last(values, grid),
             source,
         )
+
+    def visualize(self, image: Image | Sequence[Image], *, case_id: str | None = None) -> np.ndarray:
+        """Segment one image and draw the result over it, with a legend.
+
+        Args:
+            image: As for :meth:`predict`; of several modalities the first is drawn.
+            case_id: Heading; default: from the name of the file.
+
+        Returns:
+            np.ndarray: shape (h, w, 3), uint8, RGB; of a volume the slice with most foreground across each axis.
+
+        Raises:
+            OSError, DataError: As :meth:`predict`.
+        """
+        segmentation = self.predict(image, case_id=case_id)
+        title = case_id or Path(segmentation.grid.name).name
+        return overlay_picture(self.load_image(image), segmentation.masks(), title)
+
+    def load_image(self, image: Image | Sequence[Image]) -> Volume:
+        """Return the image as it is drawn: of several modalities the first, photographs in RGB."""
+        return self._inference.load_image(image)
 
     @property
     def _multi_label(self) -> bool:

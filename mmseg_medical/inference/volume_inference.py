@@ -12,7 +12,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import Grid, Volume, restore
+from mmseg_medical.geometry import Grid, Volume, read_volume, restore
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
 from mmseg_medical.models.segmentors import VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import averaged
@@ -55,6 +55,16 @@ class VolumeInference:
         if in_memory:
             return {'volume': image, 'case_id': case_id}
         return {'img_path': [str(path) for path in image] if several else str(image), 'case_id': case_id}
+
+    def load_image(self, image: Any) -> Volume:
+        """Return the image, of several modalities the first, as it is drawn."""
+        first = image[0] if isinstance(image, list | tuple) else image
+        if isinstance(first, Volume):
+            return first
+        if not isinstance(first, np.ndarray):
+            return read_volume(first)
+        channels = first.ndim > self.first.spatial_dims
+        return Volume(np.moveaxis(first, 0, -1) if channels else first, None, has_channels=channels)
 
     def predict(self, image: Any, case_id: str, probabilities: bool) -> Prediction:
         """Segment one image.

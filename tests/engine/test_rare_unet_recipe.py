@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.runner import EpochBasedTrainLoop
 
@@ -12,6 +13,8 @@ from mmseg_medical import apis
 from mmseg_medical.datasets.phantoms import write_decathlon
 from mmseg_medical.engine.consistency_ramp_hook import ConsistencyRampHook
 from mmseg_medical.errors import ConfigError
+from mmseg_medical.geometry import Volume
+from mmseg_medical.models.backbones.rare_unet import RAREUNet
 
 pytestmark = pytest.mark.filterwarnings('ignore:target_size .* leaves')
 
@@ -68,6 +71,25 @@ def test_scales(root, trained, tmp_path, config, place, level):
     given['test_evaluator.surface'] = None
     config = f'configs/rare_unet/scales/{config}.py'
     assert 'dice' in apis.test(config, trained / 'epoch_2.pth', work_dir=tmp_path, cfg_options=given)
+
+
+@pytest.mark.parametrize(('spacing_mm', 'level'), [(1.0, 0), (2.0, 1), (4.0, 2)])
+def test_a_file_enters_whole_at_the_level_of_its_spacing(root, trained, monkeypatch, spacing_mm, level):
+    entered = []
+    monkeypatch.setattr(RAREUNet, 'at_level', record(entered, RAREUNet.at_level))
+    cfg = apis.load_config('configs/rare_unet/hippocampus.py', options(root, RARE))
+    volume = Volume(np.random.default_rng(0).random((35, 49, 37)), np.diag([*[spacing_mm] * 3, 1.0]))
+    found = apis.Predictor(cfg, trained / 'epoch_2.pth').predict(volume)
+    assert found.labels.array.shape == volume.size
+    assert entered == [((1, 1, *volume.size), level)]
+
+
+def record(calls: list, method):
+    def recorded(self, x, level):
+        calls.append((tuple(x.shape), level))
+        return method(self, x, level)
+
+    return recorded
 
 
 def test_baseline_at_a_scale(root, tmp_path):

@@ -218,8 +218,32 @@ def test_a_config_needs_a_checkpoint_and_a_known_segmentor(tmp_path):
     file = checkpoint(tmp_path / 'w.pth', cfg)
     with pytest.raises(ConfigError, match='cannot be built'):
         Predictor(Config({**cfg, 'model': {**cfg.model, 'type': 'VolumeSegmentr'}}), file)
-    with pytest.raises(ConfigError, match='no model directory'):
-        Predictor(tmp_path)
+    for place in (tmp_path, tmp_path / 'missing'):
+        with pytest.raises(ConfigError, match='no model directory') as caught:
+            Predictor(place)
+        assert isinstance(caught.value, FileNotFoundError)
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint at .*no such file'):
+        Predictor(cfg, tmp_path / 'missing.pth')
+
+
+@pytest.mark.parametrize('kind', ['file', 'volume', 'array', 'modalities'])
+def test_a_picture_of_image_and_labels(kind, tmp_path, shared):
+    volume = image((9, 8, 7))
+    write_volume(volume, tmp_path / 'case.nii.gz')
+    given = {'file': tmp_path / 'case.nii.gz', 'volume': volume, 'array': volume.array}.get(kind, [volume, volume])
+    model = predictor(tmp_path, channels=2) if kind == 'modalities' else shared
+    picture = model.visualize(given, case_id='one case')
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    colors = {tuple(color) for color in picture.reshape(-1, 3)}
+    assert any(max(color) - min(color) > 100 for color in colors)  # labels are drawn
+    empty = model.visualize(Volume(volume.array * 0, volume.affine) if kind != 'modalities' else [volume.array * 0] * 2)
+    assert empty.ndim == 3
+
+
+def test_a_picture_of_channels_in_memory(tmp_path):
+    arrays = np.random.default_rng(0).random((2, 9, 8, 7)).astype(np.float32)
+    assert predictor(tmp_path, channels=2).visualize(arrays).shape[2] == 3
 
 
 class Evil:

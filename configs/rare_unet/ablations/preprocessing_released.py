@@ -7,6 +7,7 @@ prepare = [
 ]
 train_pipeline = [_base_.image, _base_.labels, *prepare, _base_.pack]
 test_pipeline = [_base_.image, *prepare, _base_.labels, _base_.pack]
+predict_pipeline = test_pipeline
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

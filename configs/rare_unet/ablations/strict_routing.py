@@ -1,2 +1,3 @@
 _base_ = '../hippocampus.py'
-model = dict(backbone=dict(routing=dict(strict=True)))
+model = dict(backbone=dict(routing=dict(strict=True, spacing_mm=None)))
+predict_pipeline = _base_.test_pipeline

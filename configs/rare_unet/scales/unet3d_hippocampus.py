@@ -6,7 +6,7 @@ test_pipeline = [
     _base_.labels,
     *_base_.grid,
     dict(type='SimulateScale', level=1, mode='upsample', compat=False),
-    dict(type='NormalizeIntensity', mode='percentile', percentiles=(0.5, 99.5)),
+    _base_.intensity,
     _base_.pack,
 ]
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
