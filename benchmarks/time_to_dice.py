@@ -1,8 +1,9 @@
 """Dice on held-back hippocampi after equal time of training: our recipe beside MONAI's BasicUNet.
 
-    python benchmarks/time_to_dice.py [--minutes 20] [--methods ours monai monai_bfloat16] [--out FILE]
+    python benchmarks/time_to_dice.py [--minutes 20] [--methods ours monai monai_bfloat16] [--together] [--out FILE]
 
-Each method gets a process of its own, one after the other. Some steps tell how many fit into the time, so that its
+Each method gets a process of its own, one after the other, or all at once with ``--together``, so that they see the
+same machine: give each its cores with ``--threads``. Some steps tell how many fit into the time, so that its
 learning rate ends where the time ends. The time is that of loading, augmentation and steps; validation is left out.
 All train on the same cases and are scored on the same ones held back, on their native grid, without test-time
 augmentation. Methods that are not measured stay as they are in the file. Needs MONAI.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -90,6 +92,7 @@ def main() -> None:
     parser.add_argument('--methods', nargs='+', choices=list(METHODS), default=list(METHODS))
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--together', action='store_true', help='run all methods at the same time')
     parser.add_argument('--out', type=Path, default=RESULTS)
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -101,15 +104,29 @@ def main() -> None:
         arguments.out.write_text(json.dumps(result))
         return
     results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    for name in arguments.methods:
+    groups = [arguments.methods] if arguments.together else [[name] for name in arguments.methods]
+    for names in groups:
         with tempfile.TemporaryDirectory() as folder:
-            answer = Path(folder) / 'result.json'
-            options = [f'--minutes={arguments.minutes}', f'--seed={arguments.seed}', f'--threads={arguments.threads}']
-            command = [sys.executable, __file__, '--worker', '--methods', name, f'--out={answer}', *options]
-            subprocess.run(command, check=True, cwd=ROOT)
-            results[name] = {**json.loads(answer.read_text()), 'seed': arguments.seed, 'machine': describe_machine()}
+            answers = {name: Path(folder) / f'{name}.json' for name in names}
+            workers = [_start(name, answer, arguments) for name, answer in answers.items()]
+            codes = [worker.wait() for worker in workers]
+            if any(codes):
+                sys.exit('a method failed, see above')
+            for name, answer in answers.items():
+                setting = dict(seed=arguments.seed, together=len(names), machine=describe_machine())
+                results[name] = {**json.loads(answer.read_text()), **setting}
+                print(name, json.dumps(results[name]['curve'][-1]))
         arguments.out.write_text(json.dumps(results, indent=2) + '\n')
-        print(name, json.dumps(results[name]['curve'][-1]))
+
+
+def _start(name: str, answer: Path, arguments: argparse.Namespace) -> subprocess.Popen:
+    options = [f'--minutes={arguments.minutes}', f'--seed={arguments.seed}', f'--threads={arguments.threads}']
+    environment = {**os.environ, 'OMP_NUM_THREADS': str(arguments.threads)}
+    return subprocess.Popen(
+        [sys.executable, __file__, '--worker', '--methods', name, f'--out={answer}', *options],
+        cwd=ROOT,
+        env=environment,
+    )
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from mmseg_medical.errors import error_text
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
+_GUARD = "a script that starts processes needs `if __name__ == '__main__':`"
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,17 @@ def share(
         function (Callable): What to do with one; picklable, as its results must be.
         jobs (int): Processes, each with one thread.
         done (Callable): Called here with the number of an item and its outcome, in the order of completion. If it
-            raises, as on Ctrl-C, the processes are killed.
+            raises, as on Ctrl-C, the processes are killed. Once a process has died before it began, no further one is
+            started; what then is left has the same error.
     """
     context = multiprocessing.get_context('spawn')  # forks of a process with threads may hang
     numbers = iter(range(len(items)))
     workers: dict[Connection, tuple[Any, int]] = {}
+    begun: set[Connection] = set()
+    stillborn: Outcome[Result] | None = None
 
     def employ() -> None:
-        if (number := next(numbers, None)) is None:
+        if stillborn is not None or (number := next(numbers, None)) is None:
             return
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, function), daemon=True)
@@ -85,28 +89,40 @@ def share(
         for _ in range(min(jobs, len(items))):
             employ()
         while workers:
-            for connection in wait(list(workers)):
-                assert isinstance(connection, Connection)  # noqa: S101  for the type checker
-                process, number = workers[connection]
-                try:
-                    outcome = connection.recv()
-                except (EOFError, OSError):
-                    process.join()
-                    outcome = Outcome(error=_death(process.exitcode))
-                del workers[connection]
-                done(number, outcome)
-                following = next(numbers, None) if process.is_alive() else None
-                if following is not None:
-                    hand(connection, process, following)
-                    continue
-                connection.close()  # the process ends with it
-                process.join()
-                employ()
+            connection = wait(list(workers))[0]
+            assert isinstance(connection, Connection)  # noqa: S101  for the type checker
+            process, number = workers[connection]
+            outcome = _receive(connection, process)
+            if outcome is None:
+                begun.add(connection)
+                continue
+            if connection not in begun:
+                outcome = stillborn = Outcome(error=f'{outcome.error}, before it began; {_GUARD}')
+            del workers[connection]
+            done(number, outcome)
+            following = next(numbers, None) if process.is_alive() else None
+            if following is not None:
+                hand(connection, process, following)
+                continue
+            connection.close()  # the process ends with it
+            process.join()
+            employ()
+        for number in numbers:  # there are some only where no process could begin
+            done(number, stillborn or Outcome())
     finally:
         for connection, (process, _) in workers.items():
             process.kill()
             process.join()
             connection.close()
+
+
+def _receive(connection: Connection, process: Any) -> Outcome | None:
+    """Return the outcome that a process sends, or its death; None if it says that it has begun."""
+    try:
+        return connection.recv()
+    except (EOFError, OSError):
+        process.join()
+        return Outcome(error=_death(process.exitcode))
 
 
 def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
@@ -116,6 +132,7 @@ def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
     os.environ['NUMBA_NUM_THREADS'] = '1'
     if 'numba' in sys.modules:
         sys.modules['numba'].set_num_threads(1)
+    connection.send(None)  # begun
     while True:
         try:
             item = connection.recv()

@@ -174,3 +174,23 @@ def test_wrong_options_are_refused(options, message):
 def test_unknown_mode_of_the_head():
     with pytest.raises(ValueError, match='choose one of released, corrected'):
         RAREUNetHead('paper')
+
+
+def test_reduction_and_noise_of_coarse_levels():
+    plain, area, noisy = (
+        RAREUNet(1, (2, 3, 4, 5), num_gates=2, target_size=TARGET, drop_rate=0.0, **options).train()
+        for options in ({}, {'reduction': 'area'}, {'coarse_noise': 0.5})
+    )
+    image = torch.randn(1, 1, 16, 16, 16)
+    blocks = image.reshape(1, 1, 4, 4, 4, 4, 4, 4).mean((3, 5, 7))
+    torch.testing.assert_close(area.reduced(image, 2), blocks)
+    assert not torch.allclose(plain.reduced(image, 2), blocks)  # two voxels an axis are read
+    noisy.load_state_dict(plain.state_dict())
+    first, second = noisy(image), noisy(image)
+    torch.testing.assert_close(first.maps[0], second.maps[0])  # full resolution gets none
+    assert all(not torch.allclose(a, b) for a, b in zip(first.maps[1:], second.maps[1:], strict=True))
+    noisy.eval()
+    torch.testing.assert_close(noisy(image).maps[0], plain.eval()(image).maps[0])
+    for wrong in ({'reduction': 'mean'}, {'coarse_noise': -1.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            RAREUNet(target_size=TARGET, channels=(2, 3, 4, 5), num_gates=2, **wrong)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
@@ -59,6 +60,9 @@ class RAREUNet(BaseModule):
             this one.
         reduction (str): How training makes coarse images: ``'linear'`` interpolation, as released, which reads two
             voxels an axis; or ``'area'``, the mean of each block, which is what a coarser scan sees.
+        coarse_noise (float): Standard deviation of Gaussian noise that training adds to reduced images, in units of
+            the image; as released none. Reduction averages the noise of the scanner away, so that coarse images hardly
+            change between epochs and are learnt by heart.
         norm (str | dict | None): See :func:`~mmseg_medical.models.layers.conv_blocks.normalisation`.
         act (str): See :func:`~mmseg_medical.models.layers.conv_blocks.activation`.
         drop_rate (float): As configured in the release; the published runs used 0.1.
@@ -80,6 +84,7 @@ class RAREUNet(BaseModule):
         gate_depth: int = 2,
         routing: dict | None = None,
         reduction: str = 'linear',
+        coarse_noise: float = 0.0,
         norm: Norm = 'instance',
         act: str = 'leaky_relu',
         drop_rate: float = 0.2,
@@ -102,6 +107,9 @@ class RAREUNet(BaseModule):
         if reduction not in ('linear', 'area'):
             raise ValueError(f"reduction must be 'linear' or 'area', got {reduction!r}")
         self.reduction = reduction
+        if coarse_noise < 0:
+            raise ValueError(f'coarse_noise must not be negative, got {coarse_noise}')
+        self.coarse_noise = coarse_noise
         shared: dict[str, Any] = dict(norm=norm, act=act)
         options = {'decoder_depth': 1, 'up_kernel': 3, **shared, **(unet or {})}
         self.unet = MedicalUNet(in_channels, channels, spatial_dims=self.spatial_dims, drop_rate=drop_rate, **options)
@@ -129,7 +137,10 @@ class RAREUNet(BaseModule):
         skips, finest = self._enter(x, 0)
         maps, pairs = [finest], []
         for d in range(1, self.num_gates + 1):
-            features, coarse = self._enter(self.reduced(x, d), d)
+            reduced = self.reduced(x, d)
+            if self.coarse_noise:
+                reduced = reduced + self.coarse_noise * torch.randn_like(reduced)
+            features, coarse = self._enter(reduced, d)
             maps.append(coarse)
             pairs.append((features[0], skips[d]))
         return ScaleMaps(tuple(maps), tuple(range(self.num_gates + 1)), tuple(pairs))
