@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from mmseg_medical.evaluation.folder_evaluation import FolderOptions
 
 
-def add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that :func:`options_from` reads."""
-    parser.add_argument('--target', required=True, metavar='DIR', help='folder of the true label maps')
-    parser.add_argument('--num-classes', required=True, type=int, metavar='K', help='labels, the background 0 included')
+def add_evaluation_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add the options that :func:`options_from` reads; ``required``: whether it needs target and number of classes."""
+    parser.add_argument('--target', required=required, metavar='DIR', help='folder of the true label maps')
+    parser.add_argument(
+        '--num-classes', required=required, type=int, metavar='K', help='labels, the background 0 included'
+    )
     parser.add_argument('--class-names', nargs='+', metavar='NAME', help='of the labels 1 to K-1, or 0 to K-1')
     parser.add_argument(
         '--regions', nargs='+', metavar='NAME=LABEL,...', help='classes made of several labels, e.g. WT=1,2,3 TC=1,3'

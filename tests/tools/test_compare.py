@@ -48,6 +48,23 @@ def test_comparison(folders):
     assert len((out / 'cases.csv').read_text().splitlines()) == 1 + 2 * 4 * 3
 
 
+def test_what_was_measured_before(folders):
+    options = ('--target', folders / 'labels', '--num-classes', 3, '--spacing-mm', 1, 1, 2, '--surface', 'none')
+    compare(folders, '--surface', 'none', '--out', folders / 'from_folders')
+    for name in ('ours', 'theirs'):
+        run('evaluate.py', '--pred', folders / name, *options, '--out', folders / f'{name}_measured')
+    words = [f'{name}={folders / f"{name}_measured" / "metrics.json"}' for name in ('ours', 'theirs')]
+    assert 'Holm' in run('compare.py', *words, '--out', folders / 'from_files').stdout
+    first, second = (
+        json.loads((folders / name / 'comparison.json').read_text()) for name in ('from_folders', 'from_files')
+    )
+    assert first['pairs'] == second['pairs']
+    assert first['summary'] == second['summary']
+    mixed = run('compare.py', words[0], f'theirs={folders / "theirs"}', fails=True)
+    assert 'is no file: give a metrics.json of every method' in mixed.stderr
+    assert '--target DIR' in run('compare.py', 'a=x', 'b=y', fails=True).stderr
+
+
 def test_a_broken_file_is_left_out_of_all(folders):
     (folders / 'theirs' / 'case_2.npy').write_bytes(b'nonsense')
     done = compare(folders, '--surface', 'none', '--out', folders / 'out', code=1)
