@@ -2,7 +2,7 @@
 # score by. What it reaches is estimated by unet3d_hippocampus_cpu.py.
 _base_ = './unet3d_hippocampus_cpu.py'
 train_dataloader = dict(dataset=dict(split_file=None))
-val_dataloader = None
-val_cfg = None
-val_evaluator = None
+predict_pipeline = _base_.test_pipeline
+val_dataloader, val_cfg, val_evaluator = None, None, None
+test_dataloader, test_cfg, test_evaluator = None, None, None
 default_hooks = dict(checkpoint=dict(save_best=None))

@@ -23,6 +23,7 @@ from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.datasets.image_io import choose_reduction, decode_image, image_size, read_bytes
 from mmseg_medical.evaluation.metrics import MedicalSegMetric
 from mmseg_medical.evaluation.summary import SegSummary
+from mmseg_medical.evaluation.table import CaseTable
 from mmseg_medical.files import atomic_write
 from mmseg_medical.registry import HOOKS
 from mmseg_medical.visualization.curves import precision_recall_figure, read_scalars, training_figures
@@ -36,10 +37,10 @@ from mmseg_medical.visualization.slices import draw_slice
 class SegReportHook(Hook):
     """Write ``report.html`` and curves after a test, and one overlay an image where a folder is given.
 
-    The report shows configuration, numbers (of a :class:`MedicalSegMetric` among the evaluators, otherwise the logged
-    ones), curves, and the best, median and worst image. Training curves come from the ``scalars.json`` logs found in
-    the work dir, its parent or the checkpoint's folder. Until the ranking is known, one small JPEG an image is kept
-    (about 100 kB at the default size); in distributed tests every process writes the overlays of its own images.
+    The report shows configuration, numbers (of a :class:`MedicalSegMetric` or a metric that keeps its cases, otherwise
+    the logged ones), curves, and the best, median and worst image. Training curves come from the ``scalars.json`` logs
+    found in the work dir, its parent or the checkpoint's folder. Until the ranking is known, one small JPEG an image is
+    kept (about 100 kB at the default size); in distributed tests every process writes the overlays of its own images.
 
     Args:
         output_dir (str | None): folder for ``report.html`` and ``curves/*.png``; None takes the runner's work dir.
@@ -110,7 +111,8 @@ class SegReportHook(Hook):
         if self._unreadable:
             print_log(f'{self._unreadable} images could not be read again for overlays', 'current', logging.WARNING)
         summary = _summary(runner) if is_main_process() else None
-        wanted: list[Any] = [self._ranking(summary)]
+        table = _table(runner) if is_main_process() else None
+        wanted: list[Any] = [self._ranking(summary, table)]
         broadcast_object_list(wanted)
         ranking: dict[str, str] = wanted[0] if wanted[0] is not None else {}
         names = set(ranking.values())
@@ -119,11 +121,13 @@ class SegReportHook(Hook):
         self._pictures.clear()
         if is_main_process():
             pictures = {name: picture for part in gathered for name, picture in part.items()}
-            self._write(runner, summary, metrics or {}, ranking, pictures)
+            self._write(runner, summary or table, metrics or {}, ranking, pictures)
         barrier()
 
-    def _ranking(self, summary: SegSummary | None) -> dict[str, str]:
+    def _ranking(self, summary: SegSummary | None, table: CaseTable | None) -> dict[str, str]:
         """Heading -> case id of the images in the report."""
+        if summary is None and table is not None and 'dice' in table.metrics:
+            return {heading: table.case_ids[i] for heading, i in select_examples(table.case_scores()).items()}
         if summary is None:
             return {f'Image {i + 1}': name for i, name in enumerate(sorted(self._pictures)[:3])}
         picks = select_examples(summary.image_score())
@@ -132,12 +136,14 @@ class SegReportHook(Hook):
     def _write(
         self,
         runner: Any,
-        summary: SegSummary | None,
+        results: SegSummary | CaseTable | None,
         metrics: dict[str, float],
         ranking: dict[str, str],
         pictures: dict[str, bytes],
     ) -> None:
         folder = Path(self.output_dir or runner.work_dir)
+        summary = results if isinstance(results, SegSummary) else None
+        table = results if isinstance(results, CaseTable) else None
         classes, colors = self._classes(runner)
         named = {name: color for name, color in zip(classes, colors, strict=True) if color is not None}
         curves = {}
@@ -148,15 +154,16 @@ class SegReportHook(Hook):
             with atomic_write(folder / 'curves' / f'{title.lower().replace(" ", "_")}.png', 'wb') as file:
                 file.write(png)
         examples = [
-            Example(heading, _caption(summary, name), pictures[name])
+            Example(heading, _caption(results, name), pictures[name])
             for heading, name in ranking.items()
             if name in pictures
         ]
-        number = f'{len(summary.cases)} images' if summary else 'test'
+        number = f'{len(summary.cases)} images' if summary else f'{len(table.case_ids)} cases' if table else 'test'
         report = Report(
             title=self.title or _config_name(runner),
             subtitle=f'{_dataset_name(runner)}, {number}',
             summary=summary,
+            table=table,
             metrics=metrics,
             facts=_facts(runner),
             config=runner.cfg.pretty_text,
@@ -167,7 +174,7 @@ class SegReportHook(Hook):
         with atomic_write(folder / 'report.html') as file:
             file.write(render_report(report))
         print_log(f'Report written to {(folder / "report.html").resolve()}', logger='current')
-        if summary is not None and ranking:
+        if results is not None and ranking:
             shown = ', '.join(f'{heading.lower()} {name}' for heading, name in ranking.items())
             print_log(f'Images in it, by the {RANKED_BY}: {shown}', logger='current')
         if self.show_dir is not None:
@@ -228,8 +235,18 @@ def _summary(runner: Any) -> SegSummary | None:
     return None
 
 
-def _caption(summary: SegSummary | None, name: str) -> str:
-    if summary is None:
+def _table(runner: Any) -> CaseTable | None:
+    tables = (getattr(metric, 'table', None) for metric in runner.test_evaluator.metrics)
+    return next((table for table in tables if isinstance(table, CaseTable)), None)
+
+
+def _caption(summary: SegSummary | CaseTable | None, name: str) -> str:
+    if isinstance(summary, CaseTable) and 'dice' in summary.metrics:
+        index = summary.case_ids.index(name)
+        values = {class_name: summary.column(class_name, 'dice')[index] for class_name in summary.classes}
+        parts = [f'{class_name} {100 * value:.1f}' for class_name, value in values.items() if np.isfinite(value)]
+        return f'{name}, mean Dice {100 * summary.case_scores()[index]:.1f} % ({", ".join(parts)})'
+    if not isinstance(summary, SegSummary):
         return name
     index = next(i for i, case in enumerate(summary.cases) if case.case_id == name)
     dice = summary.case_scores['dice'][index]

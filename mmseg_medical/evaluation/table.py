@@ -16,7 +16,7 @@ import numpy as np
 from mmseg_medical.errors import did_you_mean
 from mmseg_medical.evaluation.cases import CaseScores
 from mmseg_medical.evaluation.functional.empty import STATES
-from mmseg_medical.evaluation.functional.overlap import mean_over_cases
+from mmseg_medical.evaluation.functional.overlap import mean_of_defined, mean_over_cases
 from mmseg_medical.evaluation.functional.statistics import describe
 from mmseg_medical.evaluation.json_files import file_head, json_ready
 from mmseg_medical.evaluation.natural_order import natural_key
@@ -91,6 +91,10 @@ class CaseTable:
             ValueError: there is no such class or metric.
         """
         return self.values[:, _index(self.classes, class_name, 'class'), _index(self.metrics, metric, 'metric')]
+
+    def case_scores(self, metric: str = 'dice') -> np.ndarray:
+        """Mean of a metric over the classes of each case in which it is defined: shape (N,)."""
+        return mean_of_defined(np.stack([self.column(name, metric) for name in self.classes]), axis=0)
 
     def state_column(self, class_name: str) -> np.ndarray:
         """States of one class: shape (N,)."""

@@ -87,27 +87,37 @@ def render_evaluation(
     Returns:
         str: HTML; all text is escaped.
     """
-    summary = table.summary()
     classes = f'{len(table.classes)} class{"" if len(table.classes) == 1 else "es"}'
     parts = [
         '<h1>Evaluation</h1>',
         f'<p class="soft">{count(len(table.case_ids), "case")}, {escape(classes)}</p>',
         failure_box(failures or {}),
+        *results(table),
+        *_figures(table, figures),
+        '<h2>Cases</h2>',
+        all_cases(table),
+        f'<h2>Run</h2>{definitions(run_facts(facts))}',
+    ]
+    return page('Evaluation', [part for part in parts if part])
+
+
+def results(table: CaseTable) -> list[str]:
+    """Cards, the table of the classes, and what opens on a click: all metrics, and what the numbers mean."""
+    summary = table.summary()
+    return [
         _cards(table, summary),
         '<h2>Results</h2>',
         html_table(*_overview(table, summary)),
         '<p class="soft">Mean over the defined cases [95 % bootstrap interval], and how many cases of each state '
         'there are.</p>',
-    ]
-    parts += [class_details(table, name, summary[name]) for name in table.classes]
-    parts += [
+        *(class_details(table, name, summary[name]) for name in table.classes),
         details('What the numbers mean', definitions(table.conventions)),
-        *_figures(table, figures),
-        '<h2>Cases</h2>',
-        details(f'All {count(len(table.case_ids), "case")}', html_table(table.rows()[0], table.rows()[1:])),
-        f'<h2>Run</h2>{definitions(run_facts(facts))}',
     ]
-    return page('Evaluation', [part for part in parts if part])
+
+
+def all_cases(table: CaseTable) -> str:
+    """All values of all cases, to open on a click."""
+    return details(f'All {count(len(table.case_ids), "case")}', html_table(table.rows()[0], table.rows()[1:]))
 
 
 def count(number: int, noun: str) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 
 from mmseg_medical.evaluation.results import cell, table_rows
 from mmseg_medical.evaluation.summary import SegSummary
+from mmseg_medical.evaluation.table import CaseTable
+from mmseg_medical.visualization.evaluation_report import all_cases, results
 from mmseg_medical.visualization.html import definitions, details, figure, html_table, page
 from mmseg_medical.visualization.palette import Color
 
@@ -42,7 +44,8 @@ class Report:
         subtitle (str): line below it.
         summary (SegSummary | None): results; None if the run had no
             :class:`~mmseg_medical.evaluation.metrics.MedicalSegMetric`.
-        metrics (dict): logged numbers, shown where there is no summary.
+        table (CaseTable | None): results of a metric that keeps its cases, of volumes for example.
+        metrics (dict): logged numbers, shown where there is neither.
         facts (dict): what identifies the run: date, versions, checkpoint, ...
         config (str): full text of the configuration.
         colors (dict): class name -> RGB.
@@ -53,6 +56,7 @@ class Report:
     title: str
     subtitle: str = ''
     summary: SegSummary | None = None
+    table: CaseTable | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     config: str = ''
@@ -99,16 +103,20 @@ def render_report(report: Report) -> str:
         if summary.curves:
             parts.append(_areas(summary, report.colors))
         parts.append(details('What the numbers mean', definitions(summary.conventions)))
+    elif report.table is not None:
+        parts += results(report.table)
     elif report.metrics:
         rows = [[name, f'{value:.4f}'] for name, value in report.metrics.items() if isinstance(value, int | float)]
         parts += ['<h2>Results</h2>', html_table(['metric', 'value'], rows)]
     if report.examples:
         parts.append('<h2>Images</h2>')
-        if summary is not None:
+        if summary is not None or report.table is not None:
             parts.append(f'<p class="soft">Ranked by the {RANKED_BY}.</p>')
         parts += [figure(e.picture, f'{e.heading}: {e.caption}', e.heading) for e in report.examples]
     if summary is not None:
         parts.append(details(f'All {len(summary.cases)} images', _cases(summary)))
+    elif report.table is not None:
+        parts.append(all_cases(report.table))
     if report.curves:
         figures = ''.join(figure(png, title, title) for title, png in report.curves.items())
         parts.append(f'<h2>Curves</h2><div class="grid">{figures}</div>')

@@ -16,7 +16,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_medical.engine.report_hook import SegReportHook
-from mmseg_medical.evaluation.metrics import MedicalSegMetric
+from mmseg_medical.evaluation.metrics import CaseSegMetric, MedicalSegMetric
 from mmseg_medical.registry import HOOKS
 
 CLASSES = ('background', 'EX', 'MA', 'SE', 'HE')
@@ -98,6 +98,19 @@ def test_report_overlays_and_curves(tmp_path: Path) -> None:
     assert '&lt;b&gt;' in page
     assert 'torch ' in page
     assert hook._pictures == {}
+
+
+def test_a_metric_that_keeps_its_cases(tmp_path: Path) -> None:
+    metric = CaseSegMetric(surface=None)
+    metric.dataset_meta = {'classes': CLASSES}
+    run = runner(tmp_path, [metric])
+    run_test(SegReportHook(report_side=48), run, [prediction(tmp_path, i) for i in (5, 0, 9, 2)])
+    page = (tmp_path / 'work' / 'report.html').read_text()
+    captions = re.findall(r'<figcaption>(Best|Median|Worst): (IDRiD_\d), mean Dice ([\d.]+) %', page)
+    assert [caption[:2] for caption in captions] == [('Best', 'IDRiD_0'), ('Median', 'IDRiD_2'), ('Worst', 'IDRiD_9')]
+    assert captions[0][2] == '100.0'
+    for text in ('4 cases', '95 % bootstrap interval', 'EX, all metrics', 'All 4 cases', 'Ranked by'):
+        assert text in page
 
 
 def test_multilabel_without_curves_into_another_folder(tmp_path: Path) -> None:

@@ -141,6 +141,13 @@ class CaseMean:
         return asdict(self)
 
 
+def mean_of_defined(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean of the values that are not NaN, along an axis; NaN where there are none."""
+    defined = ~np.isnan(values)
+    number = defined.sum(axis=axis)
+    return np.where(number > 0, np.where(defined, values, 0).sum(axis=axis) / np.maximum(number, 1), np.nan)
+
+
 def mean_over_cases(values: Any, states: Any) -> CaseMean:
     """Average the defined values of one class over cases and count the states of its masks.
 

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from mmseg_medical.evaluation.functional.confusion import confusion_counts
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy
-from mmseg_medical.evaluation.functional.overlap import SCORES, Policy
+from mmseg_medical.evaluation.functional.overlap import SCORES, Policy, mean_of_defined
 from mmseg_medical.evaluation.metrics.gathering import Identity, Record, class_names, from_main, merge, sample_data
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES
 from mmseg_medical.registry import METRICS
@@ -117,14 +117,14 @@ class MultiScaleSegMetric(BaseMetric):
         background = self.classes[0].lower() in BACKGROUND_NAMES
         flat: dict[str, float] = {}
         for name, score in _METRICS.items():
-            by_class = _nanmean(SCORES[score](tp, fp, fn, empty=self.empty), axis=0)[:, background:]
-            by_scale = _nanmean(by_class, axis=1)
+            by_class = mean_of_defined(SCORES[score](tp, fp, fn, empty=self.empty), axis=0)[:, background:]
+            by_scale = mean_of_defined(by_class, axis=1)
             for place, mean, of_classes in zip(places, by_scale, by_class, strict=True):
                 flat[f'{name}_{place}'] = float(mean)
                 for class_name, value in zip(self.classes[background:], of_classes, strict=True):
                     flat[f'{name}_per_class_{place}.{class_name}'] = float(value)
-            flat[f'{name}_multiscale_avg'] = float(_nanmean(by_scale[1:], axis=0))
-            flat[f'{name}_all_scales_avg'] = float(_nanmean(by_scale, axis=0))
+            flat[f'{name}_multiscale_avg'] = float(mean_of_defined(by_scale[1:], axis=0))
+            flat[f'{name}_all_scales_avg'] = float(mean_of_defined(by_scale, axis=0))
         return flat
 
     def _count(self, pred: Tensor, target: Tensor) -> np.ndarray:
@@ -135,10 +135,3 @@ class MultiScaleSegMetric(BaseMetric):
 def _resized(target: Tensor, size: Sequence[int]) -> Tensor:
     """Labels of shape (1, *S) at another size, by nearest neighbours; float64 holds any label."""
     return interpolate(target[None].double(), tuple(size), mode='nearest')[0].to(target.dtype)
-
-
-def _nanmean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Mean of the defined values, NaN where there are none."""
-    defined = ~np.isnan(values)
-    number = defined.sum(axis=axis)
-    return np.where(number > 0, np.where(defined, values, 0).sum(axis=axis) / np.maximum(number, 1), np.nan)
