@@ -1,9 +1,12 @@
-"""Labels from scores."""
+"""Labels from scores, and labels of another size."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 
 def argmax_labels(scores: Tensor) -> Tensor:
@@ -30,3 +33,33 @@ def argmax_labels(scores: Tensor) -> Tensor:
         torch.maximum(labels, (values > best).to(dtype).mul_(label), out=labels)
         torch.maximum(best, values, out=best)
     return labels[None]
+
+
+def majority_labels(labels: Tensor, size: Sequence[int]) -> Tensor:
+    """Reduce labels to the most frequent one of each block; of equally frequent ones the lowest.
+
+    Unlike any choice of a single voxel it favours no side of a block: one of even length has no voxel in its middle.
+
+    Args:
+        labels: shape (*lead, *S), integers; masks of 0 and 1 are labels too.
+        size: of the result, one number for each axis of S. Blocks overlap by a voxel where it does not divide S, as
+            those of torch's adaptive average do.
+
+    Returns:
+        Labels of shape (*lead, *size), same dtype.
+
+    Example:
+        >>> majority_labels(torch.tensor([0, 0, 2, 1, 1, 1, 2, 1]), (2,))
+        tensor([0, 1])
+    """
+    rank = len(size)
+    lead = labels.shape[: labels.ndim - rank]
+    flat = labels.reshape(-1, 1, *labels.shape[labels.ndim - rank :])
+    reduced = torch.zeros(len(flat), 1, *size, dtype=labels.dtype, device=labels.device)
+    most = torch.zeros(reduced.shape, device=labels.device)
+    for value in labels.unique():
+        share = interpolate((flat == value).float(), tuple(size), mode='area')
+        wins = share > most * (1 + 1e-5)  # equal shares may differ by rounding
+        reduced[wins] = value
+        most = torch.where(wins, share, most)
+    return reduced.reshape(*lead, *size)

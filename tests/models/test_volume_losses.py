@@ -302,7 +302,10 @@ def test_targets_keep_type_and_channels():
     assert resize_target(masks, (4, 6)) is masks
     assert resize_target(masks, (2, 3)).dtype == torch.uint8
     assert resize_target(masks, (2, 3)).shape == (1, 2, 2, 3)
-    assert resize_target(torch.full((1, 4, 6), 255), (2, 3)).unique().tolist() == [255]
+    for mode in ('nearest-exact', 'majority'):
+        assert resize_target(torch.full((1, 4, 6), 255), (2, 3), mode).unique().tolist() == [255]
+    masks[0, 1, :2, :2] = torch.tensor([[1, 1], [1, 0]])
+    assert resize_target(masks, (2, 3), 'majority').nonzero().tolist() == [[0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize(
