@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmseg_medical.ops.labels import argmax_labels, majority_labels
+from mmseg_medical.ops.labels import argmax_labels, resize_labels
 from mmseg_medical.ops.sliding_window import slide_memory_bytes, slide_windows
 from mmseg_medical.ops.window_grid import sliding_windows
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     'argmax_labels',
-    'majority_labels',
     'modulated_deform_conv2d',
+    'resize_labels',
     'slide_memory_bytes',
     'slide_windows',
     'sliding_windows',

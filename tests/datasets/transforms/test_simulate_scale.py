@@ -100,10 +100,11 @@ def test_nearest_labels_as_torch(have):
         np.testing.assert_array_equal(resize_labels(label, (want,), compat=True), expected)
 
 
-def test_most_frequent_label_of_each_block():
+def test_label_around_the_centre_of_each_block():
     label = np.array([[0, 1, 2, 2], [1, 1, 0, 2]], np.uint8)
     np.testing.assert_array_equal(resize_labels(label, (1, 2)), [[1, 2]])
     np.testing.assert_array_equal(resize_labels(label[:, ::-1], (1, 2)), [[2, 1]])
+    np.testing.assert_array_equal(resize_labels(label[:, ::-1], (2, 1)), [[1], [0]])
     assert resize_labels(label[None], (1, 2)).shape == (1, 1, 2)
     assert resize_labels(label, (2, 4)) is label
 
