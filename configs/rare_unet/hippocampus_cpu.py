@@ -1,5 +1,5 @@
 # RARE-UNet for two CPU cores and one hour: 6.2 M parameters, four divisions, whole images instead of cut ones, coarse
-# images averaged over blocks, labels around their centres, and the losses as means over the levels. The patch has
+# images averaged over blocks, the most frequent label of each, and the losses as means over the levels. The patch has
 # the published size, which every level can halve to the bottom without a rest.
 _base_ = './unet3d_hippocampus_cpu.py'
 channels = (16, 32, 64, 128, 256)
@@ -21,6 +21,7 @@ model = dict(
     decode_head=dict(
         type='RAREUNetHead',
         mode='corrected',
+        target_resize='area',
         in_channels=channels[:4],
         num_divisions=len(channels) - 1,
         loss_decode=dict(type='DiceCELoss'),
