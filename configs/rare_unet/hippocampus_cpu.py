@@ -38,10 +38,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 max_iters = 5600
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False),
-]
+param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=max_iters)]
 train_cfg = dict(max_iters=max_iters, val_interval=1400)
 val_evaluator = dict(_delete_=True, type='MultiScaleSegMetric', num_scales=3)
 default_hooks = dict(checkpoint=dict(interval=1400, save_best='dice_all_scales_avg'))

@@ -35,7 +35,8 @@ def argmax_labels(scores: Tensor) -> Tensor:
     return labels[None]
 
 
-_LINEAR = {1: 'linear', 2: 'bilinear', 3: 'trilinear'}
+#: rank to the name of linear interpolation in torch
+LINEAR_MODES = {1: 'linear', 2: 'bilinear', 3: 'trilinear'}
 
 
 def resize_labels(labels: Tensor, size: Sequence[int], mode: str = 'linear') -> Tensor:
@@ -63,7 +64,7 @@ def resize_labels(labels: Tensor, size: Sequence[int], mode: str = 'linear') -> 
     flat = labels.reshape(-1, 1, *labels.shape[labels.ndim - rank :])
     resized = torch.zeros(len(flat), 1, *size, dtype=labels.dtype, device=labels.device)
     most = torch.zeros(resized.shape, device=labels.device)
-    options: dict = {'mode': 'area'} if mode == 'area' else {'mode': _LINEAR[rank], 'align_corners': False}
+    options: dict = {'mode': 'area'} if mode == 'area' else {'mode': LINEAR_MODES[rank], 'align_corners': False}
     for value in labels.unique():
         share = interpolate((flat == value).float(), tuple(size), **options)
         wins = share > most * (1 + 1e-5)  # equal shares may differ by rounding

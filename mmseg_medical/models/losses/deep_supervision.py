@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mmseg_medical.ops import resize_labels
+from mmseg_medical.ops.labels import LINEAR_MODES, resize_labels
 
 TARGET_RESIZES = ('linear', 'area', 'nearest-exact', 'nearest')
-_LINEAR = {1: 'linear', 2: 'bilinear', 3: 'trilinear'}
 
 
 def deep_supervision(
@@ -83,7 +82,7 @@ def _of_one_size(logits: Tensor, target: Tensor, target_resize: str) -> tuple[Te
     wanted = target.shape[-len(size) :]
     if size == wanted:
         return logits, target
-    return interpolate(logits, tuple(wanted), mode=_LINEAR[len(size)], align_corners=False), target
+    return interpolate(logits, tuple(wanted), mode=LINEAR_MODES[len(size)], align_corners=False), target
 
 
 def _weights(weights: Sequence[float] | str, number: int) -> list[float]:
