@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
         training_data=arguments.training_data,
         licence=arguments.licence,
         intended_use=arguments.intended_use,
-        metrics=metrics_text(measured[-1]) if measured else '',
+        metrics='\n\n'.join(filter(None, (arguments.metrics_note, metrics_text(measured[-1]) if measured else ''))),
     )
     loaded = load_from_checkpoints(config, checkpoints, trusted=arguments.trust)
     export_model_directory(loaded, out, half=arguments.half, card=card, overwrite=arguments.overwrite)
@@ -49,6 +49,7 @@ if __name__ == '__main__':
     parser.add_argument('--config', help='default: the one in the work dir')
     parser.add_argument('--half', action='store_true', help='store weights in half precision')
     parser.add_argument('--metrics', metavar='FILE', help='metrics.json for the card (default: in the work dir)')
+    parser.add_argument('--metrics-note', default='', help='above the metrics of the card: what was measured, on what')
     parser.add_argument('--name', default='', help='heading of the card (default: name of OUT)')
     parser.add_argument('--summary', default='', help='one sentence for the card')
     parser.add_argument('--training-data', default='', help='for the card, with its licence')

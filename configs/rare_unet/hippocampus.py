@@ -20,7 +20,7 @@ train_pipeline = [image, labels, *prepare, pack]
 test_pipeline = [image, *prepare, labels, pack]
 train_dataloader = dict(
     drop_last=True,
-    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
+    sampler=dict(_delete_=True, type='SeededSampler', shuffle=True),
     dataset=dict(pipeline=train_pipeline),
 )
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,6 +1,6 @@
 # RARE-UNet for two CPU cores and one hour: 6.2 M parameters, four divisions, whole images instead of cut ones, coarse
-# images averaged over blocks, labels at their centres, and the losses as means over the levels. The patch has the
-# published size, which every level can halve to the bottom without a rest.
+# images averaged over blocks, the most frequent label of each, and the losses as means over the levels. The patch has
+# the published size, which every level can halve to the bottom without a rest.
 _base_ = './unet3d_hippocampus_cpu.py'
 channels = (16, 32, 64, 128, 256)
 patch_size = (32, 64, 32)
@@ -21,6 +21,7 @@ model = dict(
     decode_head=dict(
         type='RAREUNetHead',
         mode='corrected',
+        target_resize='area',
         in_channels=channels[:4],
         num_divisions=len(channels) - 1,
         loss_decode=dict(type='DiceCELoss'),
@@ -36,11 +37,11 @@ train_pipeline = [
     dict(type='PackVolumeInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-max_iters = 6400
+max_iters = 5600
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
     dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=1600)
+train_cfg = dict(max_iters=max_iters, val_interval=1400)
 val_evaluator = dict(_delete_=True, type='MultiScaleSegMetric', num_scales=3)
-default_hooks = dict(checkpoint=dict(interval=1600, save_best='dice_all_scales_avg'))
+default_hooks = dict(checkpoint=dict(interval=1400, save_best='dice_all_scales_avg'))

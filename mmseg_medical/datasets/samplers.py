@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 
 from mmseg_medical.registry import DATA_SAMPLERS
 
@@ -56,3 +56,18 @@ class SeededInfiniteSampler(InfiniteSampler):
         # not in __iter__: resuming (``skip``) cuts the front off this sequence, and every index has to keep its seed
         for place, index in enumerate(super()._indices_of_rank()):
             yield SeededIndex(index, (self.seed, place * self.world_size + self.rank))
+
+
+@DATA_SAMPLERS.register_module()
+class SeededSampler(DefaultSampler):
+    """mmengine's ``DefaultSampler`` for loops of epochs, with a seed for each sample as :class:`SeededInfiniteSampler`.
+
+    Args:
+        *args: As for ``DefaultSampler``: ``dataset``, ``shuffle``, ``seed``, ``round_up``.
+        **kwargs: The same.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the indices of this rank and epoch."""
+        for place, index in enumerate(super().__iter__()):
+            yield SeededIndex(index, (self.seed, self.epoch, place * self.world_size + self.rank))

@@ -119,7 +119,8 @@ def _write_contents(folder: Path, stored: LoadedModel, config: dict, model: Any,
     number = len(stored.weights)
     names = ['weights.safetensors'] if number == 1 else [f'weights_{k}.safetensors' for k in range(1, number + 1)]
     for name, (_, weights) in zip(names, stored.weights, strict=True):
-        torch_files.save_file(weights, str(folder / name), metadata={'format': 'pt'})
+        # save_file lets nobody but the owner read
+        (folder / name).write_bytes(torch_files.save(weights, metadata={'format': 'pt'}))
     (folder / CONFIG_FILE).write_text(json.dumps(encode(config), indent=1), encoding='utf-8')
     steps = pipeline_steps(stored.cfg)
     resample: dict[str, Any] = next((step for step in steps if step.get('type') == 'ResampleVolume'), {})

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmseg_medical.datasets.phantoms import write_idrid
-from mmseg_medical.datasets.samplers import SeededIndex, SeededInfiniteSampler, seed_sample
+from mmseg_medical.datasets.samplers import SeededIndex, SeededInfiniteSampler, SeededSampler, seed_sample
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +79,21 @@ def test_ranks_share_one_sequence():
     for place, index in zip(range(12), whole, strict=False):
         other = next(iterators[place % 2])
         assert (int(index), index.seed) == (int(other), other.seed)
+
+
+def test_epochs_have_seeds_of_their_own_that_ranks_share():
+    def visits(epoch, rank=0, world_size=1):
+        sampler = SeededSampler(range(6), seed=1)
+        sampler.rank, sampler.world_size = rank, world_size
+        sampler.num_samples = 6 // world_size
+        sampler.set_epoch(epoch)
+        return [(int(index), index.seed) for index in sampler]
+
+    first, second = visits(0), visits(1)
+    assert sorted(index for index, _ in first) == list(range(6))
+    assert len({seed for _, seed in first + second}) == 12
+    parts = [visits(0, rank, 2) for rank in range(2)]
+    assert [pair for pairs in zip(*parts, strict=True) for pair in pairs] == first
 
 
 def _visits(sampler, number):

@@ -46,6 +46,8 @@ def test_half_precision_is_smaller_and_near(work, tmp_path):
     full, half = export(work, tmp_path / 'full'), export(work, tmp_path / 'half', half=True)
     sizes = [(folder / 'weights.safetensors').stat().st_size for folder in (full, half)]
     assert sizes[1] < 0.8 * sizes[0]
+    modes = {file.stat().st_mode for file in half.iterdir()}
+    assert len(modes) == 1  # who may read the config may read the weights
     values = [Predictor(folder).predict(image(), probabilities=True).probabilities.array for folder in (full, half)]
     np.testing.assert_allclose(values[0], values[1], atol=0.01)
     ((_, weights),) = load_model_directory(half).weights

@@ -294,7 +294,7 @@ def test_deep_supervision_weighs_and_resizes():
     with pytest.raises(ValueError, match="'halving' or 'equal', got 'quarter'"):
         deep_supervision(loss, logits, target, 'quarter')
     with pytest.raises(ValueError, match='resized by one of'):
-        deep_supervision(loss, logits, target, target_resize='linear')
+        deep_supervision(loss, logits, target, target_resize='cubic')
 
 
 def test_targets_keep_type_and_channels():
@@ -302,7 +302,10 @@ def test_targets_keep_type_and_channels():
     assert resize_target(masks, (4, 6)) is masks
     assert resize_target(masks, (2, 3)).dtype == torch.uint8
     assert resize_target(masks, (2, 3)).shape == (1, 2, 2, 3)
-    assert resize_target(torch.full((1, 4, 6), 255), (2, 3)).unique().tolist() == [255]
+    for mode in ('nearest-exact', 'linear', 'area'):
+        assert resize_target(torch.full((1, 4, 6), 255), (2, 3), mode).unique().tolist() == [255]
+    masks[0, 1, :2, :2] = torch.tensor([[1, 1], [1, 0]])
+    assert resize_target(masks, (2, 3), 'area').nonzero().tolist() == [[0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,10 @@ def call(monkeypatch: pytest.MonkeyPatch, tool: str, *arguments: object) -> int:
 
 def test_export_then_predict(tmp_path, monkeypatch, capsys):
     work = work_dir(tmp_path / 'work', networks=2)
-    assert call(monkeypatch, 'export_model_dir.py', work, tmp_path / 'model', '--half', '--licence', 'CC0') == 0
+    words = ('--half', '--licence', 'CC0', '--metrics-note', 'Of two phantoms.')
+    assert call(monkeypatch, 'export_model_dir.py', work, tmp_path / 'model', *words) == 0
     assert 'epoch_2.pth' in capsys.readouterr().out
+    assert 'Of two phantoms.' in (tmp_path / 'model' / 'README.md').read_text()
     inputs = write_images(tmp_path / 'in')
     arguments = (inputs, '--model', tmp_path / 'model', '--out', tmp_path / 'out', '--json')
     arguments = (*arguments, '--tta', '--overlay', '--keep-largest', 'Anterior')

@@ -1,3 +1,3 @@
-# Means over the levels instead of shares of the depth, labels reduced to the centres of blocks.
+# Means over the levels instead of shares of the depth, labels around the centres of blocks.
 _base_ = '../hippocampus.py'
 model = dict(decode_head=dict(mode='corrected'))

@@ -9,6 +9,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch.nn.functional import interpolate
 
+from mmseg_medical import ops
 from mmseg_medical.datasets.transforms.volume_checks import check_label_follows
 from mmseg_medical.datasets.transforms.volume_grid import current_grid
 from mmseg_medical.errors import ConfigError
@@ -66,7 +67,7 @@ class SimulateScale(BaseTransform):
     voxels an axis, labels by the first voxel of each block. The two then lie up to 3.5 fine voxels apart at 1/8, and
     the affine, scaled about the centre of the first voxel, fits the labels. Of a prediction at the size the image had
     (``'upsample'``) the same voxels are scored. ``compat=False`` averages the image over each block and takes the label
-    at its centre; the affine keeps the field of view.
+    that is strongest around its centre; the affine keeps the field of view.
 
     Required keys: those of ``LoadVolume``, and ``gt_seg_map`` where there are labels.
 
@@ -148,22 +149,24 @@ class SimulateScale(BaseTransform):
 
 
 def resize_labels(labels: np.ndarray, size: Sequence[int], compat: bool = False) -> np.ndarray:
-    """Bring labels to another size by nearest neighbour.
+    """Bring labels to another size.
 
     Args:
         labels (np.ndarray): shape (*lead, *S), any dtype.
         size (Sequence[int]): Wanted, one number for each axis of S.
-        compat (bool): Take voxel ``floor(i S / size)``, as torch's ``nearest`` does; else the one in which the centre
-            of the new voxel lies.
+        compat (bool): Take voxel ``floor(i S / size)``, as torch's ``nearest`` does; else the label that is
+            strongest at the centre of the new voxel, see :func:`~mmseg_medical.ops.resize_labels`.
 
     Returns:
         np.ndarray: shape (*lead, *size).
     """
     lead = labels.ndim - len(size)
+    if labels.shape[lead:] == tuple(size):
+        return labels
+    if not compat:
+        return ops.resize_labels(torch.from_numpy(np.ascontiguousarray(labels)), size).numpy()
     for axis, (have, want) in enumerate(zip(labels.shape[lead:], size, strict=True)):
-        if have != want:
-            doubled = 2 * np.arange(want) + (0 if compat else 1)
-            labels = labels.take(doubled * have // (2 * want), axis=lead + axis)
+        labels = labels.take(np.arange(want) * have // want, axis=lead + axis)
     return np.ascontiguousarray(labels)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-TARGET_RESIZES = ('nearest-exact', 'nearest')
+from mmseg_medical.ops import resize_labels
+
+TARGET_RESIZES = ('linear', 'area', 'nearest-exact', 'nearest')
 _LINEAR = {1: 'linear', 2: 'bilinear', 3: 'trilinear'}
 
 
@@ -52,20 +54,24 @@ def resize_target(target: Tensor, size: Sequence[int], mode: str = 'nearest-exac
     Args:
         target (Tensor): labels (N, *S) or masks (N, K, *S).
         size (Sequence[int]): Wanted; of the same rank.
-        mode (str): As of torch's ``interpolate``: ``'nearest-exact'`` takes the voxel at the centre of the new one,
-            ``'nearest'`` the voxel ``floor(i n / m)``, which is off by up to half a coarse voxel.
+        mode (str): ``'linear'`` and ``'area'`` take the label with the largest share, around the centre of the new
+            voxel or in its whole block, see :func:`~mmseg_medical.ops.resize_labels`. The others are those of torch's
+            ``interpolate``: ``'nearest-exact'`` takes the voxel at the centre of the new one, of blocks of even length
+            the one behind it, ``'nearest'`` the voxel ``floor(i n / m)``, off by up to half a coarse voxel.
 
     Returns:
         Tensor: same dtype; ``target`` itself if it has the size.
 
     Raises:
-        ValueError: ``mode`` is neither.
+        ValueError: ``mode`` is none of them.
     """
     if mode not in TARGET_RESIZES:
         raise ValueError(f'targets are resized by one of {TARGET_RESIZES}, got {mode!r}')
     rank = len(size)
     if tuple(target.shape[-rank:]) == tuple(size):
         return target
+    if mode in ('linear', 'area'):
+        return resize_labels(target, size, mode)
     channels = target if target.ndim == rank + 2 else target[:, None]
     # float32 holds labels up to 2^24 exactly
     resized = interpolate(channels.float(), tuple(size), mode=mode).to(target.dtype)

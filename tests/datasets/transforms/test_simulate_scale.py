@@ -49,12 +49,23 @@ def test_ramp_of_the_published_evaluation(level, image, label):
 
 
 @pytest.mark.parametrize('level', [1, 2, 3])
-def test_ramp_without_its_shift(level):
+def test_labels_follow_the_image_without_a_shift(level):
     block = 2**level
-    results = SimulateScale(level, compat=False)(_ramp())
-    centres = np.arange((block - 1) / 2, 16, block)
-    np.testing.assert_allclose(results['img'][0, :, 0, 0], centres)
-    np.testing.assert_array_equal(results['gt_seg_map'][:, 0, 0], centres + 0.5)  # of two at the centre the upper
+    case = _ramp()
+    case['gt_seg_map'] = (np.arange(16) // block).astype(np.uint8).reshape(16, 1, 1).repeat(16, 1).repeat(16, 2)
+    results = SimulateScale(level, compat=False)(case)
+    np.testing.assert_allclose(results['img'][0, :, 0, 0], np.arange((block - 1) / 2, 16, block))
+    np.testing.assert_array_equal(results['gt_seg_map'][:, 0, 0], range(16 // block))
+
+
+@pytest.mark.parametrize('level', [1, 2, 3])
+def test_a_mirrored_case_gives_the_mirrored_result(level):
+    case, mirrored = _case(), _case()
+    mirrored['img'] = np.ascontiguousarray(case['img'][:, ::-1, :, ::-1])
+    mirrored['gt_seg_map'] = np.ascontiguousarray(case['gt_seg_map'][::-1, :, ::-1])
+    first, second = SimulateScale(level, compat=False)(case), SimulateScale(level, compat=False)(mirrored)
+    np.testing.assert_allclose(second['img'], first['img'][:, ::-1, :, ::-1], atol=1e-6)
+    np.testing.assert_array_equal(second['gt_seg_map'], first['gt_seg_map'][::-1, :, ::-1])
 
 
 def test_average_reads_every_voxel():
@@ -85,9 +96,17 @@ def test_as_torch_resizes(size, level):
 def test_nearest_labels_as_torch(have):
     label = np.arange(have, dtype=np.uint8)
     for want in range(1, have + 1):
-        for compat, mode in ((True, 'nearest'), (False, 'nearest-exact')):
-            expected = interpolate(torch.from_numpy(label)[None, None].double(), size=want, mode=mode)[0, 0].numpy()
-            np.testing.assert_array_equal(resize_labels(label, (want,), compat), expected)
+        expected = interpolate(torch.from_numpy(label)[None, None].double(), size=want, mode='nearest')[0, 0].numpy()
+        np.testing.assert_array_equal(resize_labels(label, (want,), compat=True), expected)
+
+
+def test_label_around_the_centre_of_each_block():
+    label = np.array([[0, 1, 2, 2], [1, 1, 0, 2]], np.uint8)
+    np.testing.assert_array_equal(resize_labels(label, (1, 2)), [[1, 2]])
+    np.testing.assert_array_equal(resize_labels(label[:, ::-1], (1, 2)), [[2, 1]])
+    np.testing.assert_array_equal(resize_labels(label[:, ::-1], (2, 1)), [[1], [0]])
+    assert resize_labels(label[None], (1, 2)).shape == (1, 1, 2)
+    assert resize_labels(label, (2, 4)) is label
 
 
 def test_affines():
