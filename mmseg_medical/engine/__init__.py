@@ -1,6 +1,7 @@
 from mmseg_medical.engine.bfloat16 import BFloat16OptimWrapper
 from mmseg_medical.engine.checkpoint_hook import CheckpointHook
 from mmseg_medical.engine.consistency_ramp_hook import ConsistencyRampHook
+from mmseg_medical.engine.loss_epoch_hook import LossEpochHook
 from mmseg_medical.engine.loss_weight_hook import LossWeightHook
 from mmseg_medical.engine.prediction_hook import PredictionHook
 from mmseg_medical.engine.progress_hook import ProgressHook
@@ -10,6 +11,7 @@ __all__ = [
     'BFloat16OptimWrapper',
     'CheckpointHook',
     'ConsistencyRampHook',
+    'LossEpochHook',
     'LossWeightHook',
     'PredictionHook',
     'ProgressHook',

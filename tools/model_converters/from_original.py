@@ -7,7 +7,11 @@ from mmseg_medical import apis, cli
 from mmseg_medical.engine.original_checkpoints import TRANSLATIONS, convert
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs'
-CONFIGS = {'hacdr': FOLDER / 'hacdr' / 'idrid.py', 'rare_unet': FOLDER / 'rare_unet' / 'hippocampus.py'}
+CONFIGS = {
+    'hacdr': FOLDER / 'hacdr' / 'idrid.py',
+    'hdc_hrnet': FOLDER / '_base_' / 'models' / 'hrnet_dcn.py',
+    'rare_unet': FOLDER / 'rare_unet' / 'hippocampus.py',
+}
 
 
 def main(arguments: argparse.Namespace) -> None:

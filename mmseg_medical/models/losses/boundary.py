@@ -47,6 +47,9 @@ class VoxelBoundaryLoss(OverlapLoss):
         **options: Of :class:`OverlapLoss`.
     """
 
+    #: Distances of one mask, of its array and the spacing.
+    distance = staticmethod(signed_distance)
+
     def __init__(
         self,
         *,
@@ -61,10 +64,17 @@ class VoxelBoundaryLoss(OverlapLoss):
         """See the base class; losses may be negative."""
         if self.spacing is not None and len(self.spacing) != masks.ndim - 2:
             raise ValueError(f'spacing={self.spacing} of the loss does not fit logits with {masks.ndim - 2} axes')
-        truth = masks.cpu().numpy()
-        distances = np.stack([[signed_distance(mask, self.spacing) for mask in sample] for sample in truth])
-        values = (probabilities * torch.from_numpy(distances).to(probabilities)).flatten(2)
+        values = self.weighted(probabilities, masks, self.distances(masks, probabilities)).flatten(2)
         return values.sum(2), torch.ones_like(values[..., 0], dtype=torch.bool)
+
+    def distances(self, masks: Tensor, like: Tensor) -> Tensor:
+        """Distances of each voxel, the shape of ``masks`` and the type of ``like``."""
+        maps = [[self.distance(mask, self.spacing) for mask in sample] for sample in masks.cpu().numpy()]
+        return torch.from_numpy(np.stack(maps)).to(like)
+
+    def weighted(self, probabilities: Tensor, masks: Tensor, distances: Tensor) -> Tensor:
+        """Loss of each voxel and class, (N, K, *S) as all arguments."""
+        return probabilities * distances
 
     def terms_of(self, probabilities: Tensor, target: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
         """Means over the voxels that count."""

@@ -18,6 +18,7 @@ def deep_supervision(
     target: Tensor,
     weights: Sequence[float] | str = 'halving',
     target_resize: str = 'nearest-exact',
+    align_corners: bool = False,
 ) -> Tensor:
     """Weighted sum of a loss over logits of several sizes.
 
@@ -29,6 +30,7 @@ def deep_supervision(
             sum) or ``'equal'`` (mean).
         target_resize (str): See :func:`resize_target`; or ``'keep'``: logits are interpolated linearly to the size of
             the target, which stays as it is.
+        align_corners (bool): Whether they are interpolated between the centres of the corners.
 
     Returns:
         Tensor: Scalar.
@@ -38,7 +40,7 @@ def deep_supervision(
     """
     numbers = _weights(weights, len(logits))
     terms = [
-        number * loss(*_of_one_size(scores, target, target_resize))
+        number * loss(*_of_one_size(scores, target, target_resize, align_corners))
         for number, scores in zip(numbers, logits, strict=True)
         if number
     ]
@@ -75,14 +77,16 @@ def resize_target(target: Tensor, size: Sequence[int], mode: str = 'nearest-exac
     return resized if target.ndim == rank + 2 else resized[:, 0]
 
 
-def _of_one_size(logits: Tensor, target: Tensor, target_resize: str) -> tuple[Tensor, Tensor]:
+def _of_one_size(
+    logits: Tensor, target: Tensor, target_resize: str, align_corners: bool = False
+) -> tuple[Tensor, Tensor]:
     size = logits.shape[2:]
     if target_resize != 'keep':
         return logits, resize_target(target, size, target_resize)
     wanted = target.shape[-len(size) :]
     if size == wanted:
         return logits, target
-    return interpolate(logits, tuple(wanted), mode=LINEAR_MODES[len(size)], align_corners=False), target
+    return interpolate(logits, tuple(wanted), mode=LINEAR_MODES[len(size)], align_corners=align_corners), target
 
 
 def _weights(weights: Sequence[float] | str, number: int) -> list[float]:

@@ -60,8 +60,11 @@ class DiceCELoss(VoxelLoss):
 
     def terms(self, logits: Tensor, target: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The sum itself, a term of its own."""
-        scores = logits if self.use_sigmoid else logits.log_softmax(1)
-        loss = logits.new_zeros(())
+        return self.terms_of(logits if self.use_sigmoid else logits.log_softmax(1), target, kept)
+
+    def terms_of(self, scores: Tensor, target: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """As :meth:`terms`, of logarithms of probabilities, or of logits with ``use_sigmoid``."""
+        loss = scores.new_zeros(())
         if self.ce_weight:
             loss = loss + self.ce_weight * reduce_terms(*self.ce.terms_of(scores, target, kept), 'mean')
         if self.dice_weight:

@@ -1,0 +1,3 @@
+# The release's small network: C = 32.
+_base_ = './hrnet_dcn.py'
+model = dict(backbone=dict(base_channels=32), decode_head=dict(in_channels=(32, 64, 128, 256)))

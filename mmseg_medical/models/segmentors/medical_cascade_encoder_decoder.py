@@ -1,0 +1,22 @@
+"""Cascaded heads with predictions on the grid of the file."""
+
+from __future__ import annotations
+
+from mmseg.models import CascadeEncoderDecoder
+from torch import Tensor
+
+from mmseg_medical.models.segmentors.medical_encoder_decoder import MedicalEncoderDecoder
+from mmseg_medical.registry import MODELS
+
+
+@MODELS.register_module()
+class MedicalCascadeEncoderDecoder(MedicalEncoderDecoder, CascadeEncoderDecoder):
+    """mmseg's cascade, such as PointRend's (a head, then ``PointHead`` on its logits), as a medical segmentor.
+
+    Arguments are those of ``mmseg.CascadeEncoderDecoder``, ``test_cfg`` that of :class:`MedicalEncoderDecoder` and of
+    the last head.
+    """
+
+    def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
+        """Logits (N, K, H, W) of images (N, C, H, W): mmseg cannot run a ``PointHead`` in mode ``'tensor'``."""
+        return self.encode_decode(inputs, [dict(img_shape=inputs.shape[2:])] * len(inputs))
