@@ -1,8 +1,14 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
-from mmseg_medical.models.backbones import HACDRNet, MedicalUNet, RAREUNet
+from mmseg_medical.models.backbones import HACDRNet, MedicalUNet, RAREUNet, Res2UNet3D
 from mmseg_medical.models.data_preprocessors import VolumeDataPreProcessor
-from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelDecodeHead, RAREUNetHead, VolumeHead
+from mmseg_medical.models.decode_heads import (
+    BinaryVolumeHead,
+    HACDRHead,
+    MultiLabelDecodeHead,
+    RAREUNetHead,
+    VolumeHead,
+)
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
 from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss, PixelMeanCrossEntropyLoss
 from mmseg_medical.models.segmentors import (
@@ -17,6 +23,7 @@ from mmseg_medical.registry import MODELS
 MODELS.register_module('DCNv2', module=ModulatedDeformConv2dPack)
 
 __all__ = [
+    'BinaryVolumeHead',
     'HACDRHead',
     'HACDRNet',
     'MedicalEncoderDecoder',
@@ -31,6 +38,7 @@ __all__ = [
     'RAREUNet',
     'RAREUNetHead',
     'RAREUNetSegmentor',
+    'Res2UNet3D',
     'VolumeDataPreProcessor',
     'VolumeHead',
     'VolumeSegmentor',
