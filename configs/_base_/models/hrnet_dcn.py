@@ -1,5 +1,4 @@
 # HDC-HRNet as it was trained by the released scripts: full resolution, C = 48, deep supervision, no point refinement.
-num_classes = 4
 base_channels = 48
 size = (224, 224)
 model = dict(
@@ -9,7 +8,7 @@ model = dict(
     decode_head=dict(
         type='AggregateHead',
         in_channels=[base_channels * 2**i for i in range(4)],
-        num_classes=num_classes,
+        num_classes=4,
         supervision_weights=(0.4, 0.3, 0.2, 0.1),
         loss_decode=dict(type='HDCHRNetLoss'),
     ),
