@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/hrnet_dcn_small.py',
     '../_base_/datasets/acdc.py',
-    '../_base_/schedules/volumes_cpu.py',
+    '../_base_/schedules/hdc_hrnet_150e.py',
     '../_base_/default_runtime.py',
 ]
 split_file = '{{ fileDirname }}/splits/acdc_six_4_2.json'
@@ -37,11 +37,21 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=1, dataset=dict(split_file=split_file))
 test_dataloader = dict(num_workers=1, dataset=dict(split='val', split_file=split_file))
 max_iters = 3600
+optim_wrapper = dict(
+    type='BFloat16OptimWrapper', optimizer=dict(lr=1e-3, weight_decay=0.01), clip_grad=dict(max_norm=1.0)
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.02, begin=0, end=50, by_epoch=False),
     dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=600)
-default_hooks = dict(checkpoint=dict(interval=600))
-# twenty steps of four slices are one time through the eighty of the training
-custom_hooks = [*_base_.custom_hooks, dict(type='LossEpochHook', iters_per_epoch=20)]
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters, val_interval=600)
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=600),
+)
+custom_hooks = [
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.001, gamma=10),
+    # twenty steps of four slices are one time through the eighty of the training
+    dict(type='LossEpochHook', iters_per_epoch=20),
+]
+randomness = dict(seed=0)

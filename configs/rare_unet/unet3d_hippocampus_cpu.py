@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/unet3d.py',
     '../_base_/datasets/msd_hippocampus.py',
-    '../_base_/schedules/volumes_cpu.py',
+    '../_base_/schedules/hippocampus_cpu.py',
     '../_base_/default_runtime.py',
 ]
 channels = (16, 32, 64, 128, 256)
