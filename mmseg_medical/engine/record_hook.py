@@ -126,9 +126,8 @@ def _complexity(network: nn.Module, shape: tuple[int, ...] | None) -> dict[str, 
     }
     if shape is None:
         return {**result, 'macs_error': 'the backbone was not given a tensor'}
-    size: Any = shape[1:]  # of two axes or three
     try:
-        total = measure(network, size, shape[0])[0]
+        total = measure(network, shape[1:], shape[0])[0]
     except Exception as error:  # whatever a network does on the meta device, the test it has passed must not be lost
         return {**result, 'macs_error': f'{type(error).__name__}: {error_text(error)}'.splitlines()[0]}
     return {**result, 'macs': total.macs, 'sampling_macs': total.sampling_macs}
