@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -55,21 +54,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-class PeakMemory:
-    """Extra memory of a piece of work: peak of the resident set less that before, in MB."""
-
-    def __init__(self) -> None:
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed is not to be had for nothing
-        Path('/proc/self/clear_refs').write_text('5')  # sets the peak to the present (man 5 proc)
-        self._before = _resident_bytes('VmRSS')
-
-    def extra_mb(self) -> float:
-        """Since the object was made."""
-        return (_resident_bytes('VmHWM') - self._before) / 1e6
-
-
-def _resident_bytes(field: str) -> int:
-    line = next(row for row in Path('/proc/self/status').read_text().splitlines() if row.startswith(field))
-    return 1024 * int(line.split()[1])

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from machine import PeakMemory
 from res2unet3d_plain import PlainRes2UNet3D
+from resident_memory import PeakMemory
 from torch import Tensor, nn
 from torch.nn.functional import softmax
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from machine import PeakMemory
 from mmengine.config import ConfigDict
+from resident_memory import PeakMemory
 from torch import Tensor, nn
 
 from mmseg_medical.ops import argmax_labels, slide_windows, sliding_windows
@@ -105,9 +104,8 @@ def _slide_2d(segmentor: type, case: dict[str, Any], network: nn.Module, image: 
         test_cfg=ConfigDict(crop_size=case['window'], stride=case['stride']),
         out_channels=case['classes'],
         encode_decode=lambda crops, metas: network(crops),
+        network=network,
     )
-    if hasattr(segmentor, '_window_logits'):
-        stub._window_logits = partial(segmentor._window_logits, stub)
     return segmentor.slide_inference(stub, image[None], [{}])[0]
 
 

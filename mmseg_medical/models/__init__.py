@@ -1,17 +1,23 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
-from mmseg_medical.models.backbones import HACDRNet, MedicalUNet, RAREUNet, Res2UNet3D
+from mmseg_medical.models.backbones import HACDRNet, HRNetDCN, HRNetResNet34, MedicalUNet, RAREUNet, Res2UNet3D
 from mmseg_medical.models.data_preprocessors import VolumeDataPreProcessor
 from mmseg_medical.models.decode_heads import (
+    AggregateHead,
     BinaryVolumeHead,
+    ConstellationHead,
     HACDRHead,
+    ImplicitHead,
     MultiLabelDecodeHead,
+    PointRendHead,
+    ProjectionHead,
     RAREUNetHead,
     VolumeHead,
 )
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
 from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss, PixelMeanCrossEntropyLoss
 from mmseg_medical.models.segmentors import (
+    MedicalCascadeEncoderDecoder,
     MedicalEncoderDecoder,
     MedicalSegTTAModel,
     RAREUNetSegmentor,
@@ -23,9 +29,15 @@ from mmseg_medical.registry import MODELS
 MODELS.register_module('DCNv2', module=ModulatedDeformConv2dPack)
 
 __all__ = [
+    'AggregateHead',
     'BinaryVolumeHead',
+    'ConstellationHead',
     'HACDRHead',
     'HACDRNet',
+    'HRNetDCN',
+    'HRNetResNet34',
+    'ImplicitHead',
+    'MedicalCascadeEncoderDecoder',
     'MedicalEncoderDecoder',
     'MedicalSegTTAModel',
     'MedicalUNet',
@@ -35,6 +47,8 @@ __all__ = [
     'MultiLabelDecodeHead',
     'NALoss',
     'PixelMeanCrossEntropyLoss',
+    'PointRendHead',
+    'ProjectionHead',
     'RAREUNet',
     'RAREUNetHead',
     'RAREUNetSegmentor',

@@ -14,7 +14,6 @@ from mmseg_medical.models.segmentors.deciding import decide
 from mmseg_medical.registry import MODELS
 from mmseg_medical.structures import VolumeData
 
-
 OVERLAPPING = dict(multi_label=True, loss_decode=dict(type='DiceCELoss', use_sigmoid=True))
 
 

@@ -1,6 +1,5 @@
-# LUNA16: nodules in chest CT, HU -1000..400 mapped to 0..1, 1 mm voxels. Another fold: --cfg-options fold=3 is one line
-# in a config that inherits. Axes are x, y, z of the patient (LPS) everywhere: (128, 128, 64) is 64 x 128 x 128 slices,
-# rows and columns.
+# LUNA16: nodules in chest CT, HU -1000..400 mapped to 0..1, 1 mm voxels. Another fold: --cfg-options fold=3. Axes are
+# x, y, z of the patient (LPS) everywhere: (128, 128, 64) is 64 slices of 128 x 128.
 dataset_type = 'LUNA16Dataset'
 data_root = 'data/LUNA16'
 fold = 0

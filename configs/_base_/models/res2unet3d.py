@@ -1,6 +1,5 @@
 # 3D-Res2UNet as replicated, 4.8 M parameters; mode='sigmoid' makes it one channel. The loss is ours, the replication's
-# is dict(type='SoftDiceLoss', include_background=True).
-patch_size = (64, 128, 128)
+# is dict(type='SoftDiceLoss', include_background=True). Axes are x, y, z.
 model = dict(
     type='VolumeSegmentor',
     data_preprocessor=dict(type='VolumeDataPreProcessor', size_divisor=16),
@@ -12,6 +11,6 @@ model = dict(
         loss_decode=dict(type='DiceCELoss', include_background=False),
     ),
     train_cfg=dict(),
-    test_cfg=dict(mode='slide', window=patch_size, overlap=0.5, window_weights='gaussian'),
+    test_cfg=dict(mode='slide', window=(128, 128, 64), overlap=0.5, window_weights='gaussian'),
     channels_last=True,
 )
