@@ -13,7 +13,7 @@ from scipy import ndimage
 from mmseg_medical.datasets.errors import DataError, data_error
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.evaluation.functional.components import bounding_box
-from mmseg_medical.geometry import Volume, grid_difference, read_labels
+from mmseg_medical.geometry import SUFFIXES, Volume, grid_difference, read_labels
 
 
 @dataclass(frozen=True)
@@ -93,3 +93,49 @@ class Region:
             return np.zeros_like(inside[box])
         distance = ndimage.distance_transform_edt(~inside[wide], sampling=spacing)
         return (distance <= self.margin_mm * (1 + 1e-9))[own]
+
+
+@dataclass(frozen=True)
+class RegionFolder:
+    """Regions of many cases, a file each that has the name of the case.
+
+    Attributes:
+        folder (Path): Of the label maps.
+        values (Sequence[int]): See :class:`Region`.
+        margin_mm (float): See :class:`Region`.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+
+    folder: Path
+    values: Sequence[int] = ()
+    margin_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise ConfigError(f'the folder of the regions, {self.folder}, is no folder')
+
+    def path(self, case_id: str) -> Path:
+        """Name the file of a case.
+
+        Raises:
+            DataError: There is none.
+        """
+        for suffix in SUFFIXES:
+            if (path := self.folder / f'{case_id}{suffix}').is_file():
+                return path
+        raise data_error(
+            self.folder,
+            expected=f'a label map named {case_id}, ending in {", ".join(SUFFIXES)}',
+            found='none',
+            remedy='Add it, or predict this case without regions.',
+        )
+
+    def of(self, case_id: str) -> Region:
+        """Region of a case.
+
+        Raises:
+            DataError: Its file is missing.
+        """
+        return Region(self.path(case_id), self.values, self.margin_mm)
