@@ -14,7 +14,7 @@ from mmseg_medical import apis
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
-SIZES = (small_configs.PHOTOGRAPH, small_configs.VOLUME, small_configs.SLICE)
+SIZES = (small_configs.PHOTOGRAPH, small_configs.VOLUME, small_configs.SLICE, small_configs.NODULE)
 
 
 def name(path: Path) -> str:

@@ -11,6 +11,7 @@ CONFIGS = {
     'hacdr': FOLDER / 'hacdr' / 'idrid.py',
     'hdc_hrnet': FOLDER / '_base_' / 'models' / 'hrnet_dcn.py',
     'rare_unet': FOLDER / 'rare_unet' / 'hippocampus.py',
+    'res2unet3d': FOLDER / '_base_' / 'models' / 'res2unet3d.py',
 }
 
 

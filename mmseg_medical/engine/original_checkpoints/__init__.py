@@ -12,16 +12,25 @@ from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
 from mmseg_medical.engine.original_checkpoints.hacdr import translate_hacdr
 from mmseg_medical.engine.original_checkpoints.hdc_hrnet import translate_hdc_hrnet
 from mmseg_medical.engine.original_checkpoints.rare_unet import translate_rare_unet
+from mmseg_medical.engine.original_checkpoints.res2unet3d import translate_res2unet3d
 from mmseg_medical.errors import CheckpointError
 from mmseg_medical.files import atomic_path
 
-__all__ = ['TRANSLATIONS', 'convert', 'translate_hacdr', 'translate_hdc_hrnet', 'translate_rare_unet']
+__all__ = [
+    'TRANSLATIONS',
+    'convert',
+    'translate_hacdr',
+    'translate_hdc_hrnet',
+    'translate_rare_unet',
+    'translate_res2unet3d',
+]
 
 #: system -> its weights, and the names of the network they are for -> weights under our names
 TRANSLATIONS: dict[str, Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]] = {
     'hacdr': lambda weights, own: translate_hacdr(weights),
     'hdc_hrnet': translate_hdc_hrnet,
     'rare_unet': translate_rare_unet,
+    'res2unet3d': translate_res2unet3d,
 }
 
 

@@ -10,8 +10,10 @@ from mmengine.model import BaseModule
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmseg_medical.errors import ConfigError
 from mmseg_medical.models.layers.conv_blocks import convolution
 from mmseg_medical.models.losses.deep_supervision import deep_supervision
+from mmseg_medical.models.losses.voxel_loss import VoxelLoss
 from mmseg_medical.registry import MODELS
 
 
@@ -34,6 +36,10 @@ class VolumeHead(BaseModule):
         target_resize (str): How targets get the size of coarser maps, see there.
         ignore_index (int): Label of voxels that are not learnt.
         init_cfg (dict | None): As in mmengine.
+
+    Raises:
+        ConfigError: A loss of this package sees a sigmoid where classes exclude each other, or a softmax where they
+            overlap.
     """
 
     def __init__(
@@ -63,6 +69,12 @@ class VolumeHead(BaseModule):
         self.loss_decode = nn.ModuleList(
             MODELS.build(dict(loss)) for loss in ([loss_decode] if isinstance(loss_decode, dict) else loss_decode)
         )
+        for loss in self.loss_decode:
+            if isinstance(loss, VoxelLoss) and loss.use_sigmoid != multi_label:
+                raise ConfigError(
+                    f'{type(loss).__name__} has use_sigmoid={loss.use_sigmoid}, the head multi_label={multi_label}: '
+                    'both are True where classes may overlap or one channel is all, otherwise False'
+                )
         self.classifiers = nn.ModuleList(convolution(spatial_dims, c, num_classes, 1) for c in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
