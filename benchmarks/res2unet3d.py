@@ -2,10 +2,11 @@
 
 python benchmarks/res2unet3d.py [--sections 'training step' scan] [--variants plain 'ours: bf16, channels last']
 
-The plain side is the network as it was published, its loss, and MONAI's sliding window, which keeps scores of the whole
-scan. All have the same weights. Every variant runs in a fresh process. Memory is the peak of the resident set less that
-before the work, which holds image, network and a first call on one window. ``check``, the first loss or
-the share of voxels found, says whether variants compute the same.
+``plain`` is the network as it was published, in single precision and contiguous, with its loss and MONAI's sliding
+window, which keeps scores of the whole scan; ``equal plain`` is the same in the precision and layout of ours. All have
+the same weights. Every variant runs in a fresh process. Memory is the peak of the resident set less that before the
+work, which holds image, network and a first call on one window. ``check``, the first loss or the share of voxels found,
+says whether variants compute the same.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe_machine
-from res2unet3d_cases import CHECKPOINTED, OURS, PLAIN, VARIANTS, WINDOW, run_in_child
+from res2unet3d_cases import CHECKPOINTED, OURS, PLAIN, PLAIN_EQUAL, VARIANTS, WINDOW, run_in_child
 from rich.console import Console
 from rich.table import Table
 
@@ -52,12 +53,24 @@ def measure(section: str, arguments: argparse.Namespace) -> dict[str, Any]:
     for found in figures.values() if plain else ():
         found['time over plain'] = round(found['seconds'] / plain['seconds'], 3)
         found['memory over plain'] = round(found['extra_mb'] / plain['extra_mb'], 3)
+    for name, found in figures.items():
+        equal = figures.get(equal_plain(name))
+        if equal and VARIANTS[name].ours:
+            found['time over equal plain'] = round(found['seconds'] / equal['seconds'], 3)
+            found['memory over equal plain'] = round(found['extra_mb'] / equal['extra_mb'], 3)
     return figures
+
+
+def equal_plain(name: str) -> str | None:
+    """The plain variant of the same precision and layout."""
+    wanted = VARIANTS[name]._replace(ours=False, compiled=False, checkpointed=False)
+    return next((key for key, variant in VARIANTS.items() if variant == wanted), None)
 
 
 def print_table(sections: dict[str, Any]) -> None:
     """The figures of all sections."""
-    columns = ('seconds', 'cpu_seconds', 'extra_mb', 'time over plain', 'memory over plain', 'check')
+    ratios = [f'{what} over {side}' for side in ('plain', 'equal plain') for what in ('time', 'memory')]
+    columns = ('seconds', 'cpu_seconds', 'extra_mb', *ratios, 'check')
     table = Table('section', 'variant', *columns, title='3D-Res2UNet')
     for section, figures in sections.items():
         for name, row in figures.items():
@@ -68,7 +81,9 @@ def print_table(sections: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--sections', nargs='+', choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), default=[PLAIN, OURS, CHECKPOINTED])
+    parser.add_argument(
+        '--variants', nargs='+', choices=list(VARIANTS), default=[PLAIN, PLAIN_EQUAL, 'ours', OURS, CHECKPOINTED]
+    )
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--calls', type=int, default=2, help='training steps that count, after a first one')
     parser.add_argument('--patch', type=int, nargs=3, default=WINDOW, help='of the training step, one sample')

@@ -29,12 +29,12 @@ class Variant(NamedTuple):
     checkpointed: bool = False
 
 
-PLAIN, OURS = 'plain', 'ours: bf16, channels last'
+PLAIN, PLAIN_EQUAL, OURS = 'plain', 'plain: bf16, channels last', 'ours: bf16, channels last'
 CHECKPOINTED = 'ours: bf16, channels last, checkpointed'  # matters in training alone
 VARIANTS = {
     PLAIN: Variant(False),
     'plain: bf16': Variant(False, True),
-    'plain: bf16, channels last': Variant(False, True, True),
+    PLAIN_EQUAL: Variant(False, True, True),
     'ours': Variant(True),
     'ours: channels last': Variant(True, False, True),
     'ours: bf16': Variant(True, True),

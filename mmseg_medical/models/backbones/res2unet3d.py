@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.models.backbones.unet import MedicalUNet
 from mmseg_medical.models.layers.conv_blocks import Norm
+from mmseg_medical.models.layers.res2_block import Res2Stage
 from mmseg_medical.models.layers.res2_stream import can_stream, stream
+from mmseg_medical.models.layers.res2_training import can_fuse, fused, listened_to
 from mmseg_medical.registry import MODELS
 
 LEVELS = 4
@@ -38,7 +40,8 @@ class Res2UNet3D(MedicalUNet):
             1x1 convolution.
         norm (str | dict): ``'batch'``, or ``'instance'`` for batches of one or two patches, see
             :func:`~mmseg_medical.models.layers.conv_blocks.normalisation`.
-        **options: Of :class:`MedicalUNet`, e.g. ``with_cp`` or ``num_outputs``.
+        **options: Of :class:`MedicalUNet`, e.g. ``num_outputs``; or ``with_cp``, which on the CPU keeps maps between
+            the levels alone and, with the defaults above, counts no batch twice in the running statistics.
 
     Raises:
         ConfigError: The channels cannot be divided by ``scale``, are too few for squeeze and excitation, or
@@ -87,8 +90,15 @@ class Res2UNet3D(MedicalUNet):
         decoder: Any = self.decoders[level]
         up: Any = self.ups[level]
         (block, *more), dropout = decoder
+        heard = listened_to(up, up.conv, decoder, decoder[0])
+        fits = up.mode == 'transposed' and skip.shape[2:] == _raised(up, x)
+        if fits and not heard and can_fuse(block, skip):
+            out = fused(block, x, skip, up, keep=not self.with_cp)
+            for following in more:
+                out = self._run(following, out)
+            return dropout(out)
         local = up.mode == 'transposed' and up.conv.kernel_size[0] == up.factor[0] == 2
-        if not local or up._forward_hooks or decoder[0]._forward_hooks or not can_stream(block):
+        if not local or heard or not can_stream(block):
             return super()._ascend(level, x, skip)
 
         def joined(rows: slice) -> Tensor:
@@ -99,3 +109,13 @@ class Res2UNet3D(MedicalUNet):
         for following in more:
             out = following(out)
         return dropout(out)
+
+    def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
+        single = isinstance(stage, Res2Stage) and len(stage) == 1 and not listened_to(stage)
+        if self.with_cp and single and can_fuse(stage[0], x):  # type: ignore[index]
+            return fused(stage[0], x, keep=False)  # type: ignore[index]
+        return super()._run(stage, x)
+
+
+def _raised(up: Any, x: Tensor) -> tuple[int, ...]:
+    return tuple(n * f for n, f in zip(x.shape[2:], up.factor, strict=True))

@@ -37,12 +37,26 @@ class Conv3d(nn.Conv3d):
 
     def _in_halves(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve the halves of a map along its first axis, with what they see of each other, as two samples."""
-        around, half = self.kernel_size[0] // 2, -(-x.shape[2] // 2)
-        padded = pad(x, (0, 0, 0, 0, around, around + 2 * half - x.shape[2]))
-        halves = torch.cat((padded[:, :, : half + 2 * around], padded[:, :, half:]))
+        halves = _halves(x, self.kernel_size[0] // 2)
         padding: Any = (0, *self.padding[1:])
         out = conv3d(halves, weight, bias, self.stride, padding, self.dilation, self.groups)
         return torch.cat(out.split(1), dim=2)[:, :, : x.shape[2]]
+
+    def _backward_in_halves(self, grad: Tensor, x: Tensor, wanted: bool) -> tuple[Any, Tensor, Any]:
+        """What autograd makes of :meth:`_in_halves`."""
+        around, length = self.kernel_size[0] // 2, x.shape[2]
+        half = -(-length // 2)
+        halves, grads = (
+            _halves(x, around),
+            torch.cat((grad[:, :, :half], pad(grad[:, :, half:], (0, 0, 0, 0, 0, 2 * half - length)))),
+        )
+        back, weight, bias = _backward(self, grads, halves, (0, *self.padding[1:]), wanted)
+        if not wanted:
+            return None, weight, bias
+        whole = back.new_zeros((1, back.shape[1], 2 * half + 2 * around, *back.shape[3:]))
+        whole[:, :, : half + 2 * around] = back[:1]
+        whole[:, :, half:] += back[1:]
+        return whole[:, :, around : around + length], weight, bias
 
     def _left_to_loops(self, x: Tensor) -> bool:
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
@@ -52,11 +66,53 @@ class Conv3d(nn.Conv3d):
         return small and usual and self.kernel_size[1:] != (1, 1) and not torch.is_autocast_enabled('cpu')
 
 
-class MaxPool3d(nn.MaxPool3d):
-    """torch's pooling; of pairs, where no gradient is wanted, as maxima of slices.
+def _halves(x: Tensor, around: int) -> Tensor:
+    """Halves (2, C, ...) of a map along its first axis with ``around`` rows more on either side."""
+    half = -(-x.shape[2] // 2)
+    padded = pad(x, (0, 0, 0, 0, around, around + 2 * half - x.shape[2]))
+    return torch.cat((padded[:, :, : half + 2 * around], padded[:, :, half:]))
 
-    Those need no indices, eight bytes a voxel, and stay in half precision, which autocast leaves for torch's on the
-    CPU.
+
+def convolution_backward(conv: Any, grad: Tensor, x: Tensor, wanted: bool = True) -> tuple[Any, Tensor, Any]:
+    """Gradients of a convolution of any rank, transposed or not, as autograd finds them.
+
+    Args:
+        conv (nn.Module): Convolution.
+        grad (Tensor): Of its output, shape (N, C', *S').
+        x (Tensor): Its input, shape (N, C, *S), of the same dtype.
+        wanted (bool): Whether that of the input is.
+
+    Returns:
+        tuple[Tensor | None, Tensor, Tensor | None]: Of the input, the weight and the bias, if there is one.
+    """
+    if isinstance(conv, Conv3d) and conv._left_to_loops(x):
+        return conv._backward_in_halves(grad, x, wanted)
+    return _backward(conv, grad, x, conv.padding, wanted)
+
+
+def _backward(conv: Any, grad: Tensor, x: Tensor, padding: Any, wanted: bool) -> tuple[Any, Tensor, Any]:
+    size = None if conv.bias is None else [len(conv.bias)]
+    mask = [wanted, True, conv.bias is not None]
+    back, weight, bias = torch.ops.aten.convolution_backward(
+        grad,
+        x,
+        conv.weight.to(x.dtype),
+        size,
+        conv.stride,
+        padding,
+        conv.dilation,
+        conv.transposed,
+        conv.output_padding,
+        conv.groups,
+        mask,
+    )
+    return back, weight, bias
+
+
+class MaxPool3d(nn.MaxPool3d):
+    """torch's pooling, in half precision where autocast leaves it on the CPU; without a gradient, pairs by maxima.
+
+    Maxima of slices need no indices, eight bytes a voxel.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -64,7 +120,10 @@ class MaxPool3d(nn.MaxPool3d):
         factors = self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * 3
         pairs = set(factors) <= {1, 2} and not any(n % f for n, f in zip(input.shape[2:], factors, strict=True))
         if not pairs or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
-            return super().forward(input)
+            if not input.is_cpu:
+                return super().forward(input)
+            with torch.autocast('cpu', enabled=False):  # it would keep a copy in single precision
+                return super().forward(input)
         for axis, factor in enumerate(factors, 2):
             if factor == 2:
                 before: Any = (slice(None),) * axis

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.models.layers.conv_blocks import Norm, PerAxis, activation, convolution, normalisation, per_axis
 from mmseg_medical.models.layers.res2_stream import can_stream, stream
+from mmseg_medical.models.layers.res2_training import can_fuse, fused
 from mmseg_medical.models.layers.squeeze_excitation import SqueezeExcitation
 
 
@@ -21,8 +22,9 @@ class Res2Block(nn.Module):
     y are multiplied by the factors of squeeze and excitation, then added to the shortcut: the input, or its 1x1
     convolution and norm where channels or size change.
 
-    Nothing is computed in place where gradients are wanted or hooks listen, so that they may keep what they see.
-    Otherwise, with running statistics, see :func:`~mmseg_medical.models.layers.res2_stream.stream`.
+    Where hooks listen nothing is computed in place, so that they may keep what they see. Otherwise, with batch norms,
+    see :func:`~mmseg_medical.models.layers.res2_training.fused` for training and
+    :func:`~mmseg_medical.models.layers.res2_stream.stream` for inference.
 
     Args:
         spatial_dims (int): Number of spatial axes.
@@ -84,6 +86,8 @@ class Res2Block(nn.Module):
         """Map ``x`` of shape (N, C, *S) to (N, out_channels, *S / stride)."""
         if can_stream(self):
             return stream(self, lambda rows: x[:, :, rows], x.shape[2], x[:, 0, 0].numel())
+        if can_fuse(self, x):
+            return fused(self, x)
         first, *rest = self.act(self.norm1(self.conv1(x))).split(self.width, dim=1)
         parts = [first]
         for i, (part, conv, norm) in enumerate(zip(rest, self.convs, self.norms, strict=True)):
