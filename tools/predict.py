@@ -56,6 +56,7 @@ def predict(arguments: argparse.Namespace) -> dict[str, Any]:
         precision=arguments.precision,
         component_filter=components or None,
         trusted=arguments.trust,
+        scale=arguments.scale[0] if len(arguments.scale) == 1 else arguments.scale,
     )
     return predict_cases(predictor, cases, options)
 
@@ -87,6 +88,9 @@ if __name__ == '__main__':
     parser.add_argument('--overlay', action='store_true', help='draw image and labels into OUT/overlays')
     parser.add_argument('--tta', action='store_true', help='average mirrored views (tta_cfg, tta_pipeline)')
     parser.add_argument('--precision', choices=['float32', 'bfloat16', 'float16'], help="default: the config's")
+    parser.add_argument(
+        '--scale', type=int, nargs='+', default=[1], metavar='N', help='divide voxels into N an axis (implicit heads)'
+    )
     parser.add_argument('--min-volume-mm3', type=float, help='take smaller connected parts out')
     parser.add_argument('--keep-largest', nargs='*', metavar='LABEL', help='largest part alone, of all or these labels')
     parser.add_argument('--modalities', nargs='+', metavar='END', help='ends of the names of files that are one case')

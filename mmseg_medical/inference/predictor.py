@@ -39,6 +39,8 @@ class Predictor:
         precision: ``'bfloat16'``, ``'float16'`` or ``'float32'`` to compute the network in; None as the config says.
         component_filter: A :class:`ComponentFilter` or its arguments; None takes ``test_cfg.component_filter``.
         trusted: Read checkpoints and model directories that may run code.
+        scale: Into how many voxels those of the file are divided along each of its axes, one number or one an axis:
+            labels at 2 or 4 times the resolution, of networks with an implicit head.
 
     Raises:
         ConfigError: The config cannot be used, or there is no such device.
@@ -59,6 +61,7 @@ class Predictor:
         precision: str | None = None,
         component_filter: ComponentFilter | Mapping[str, Any] | None = None,
         trusted: bool = False,
+        scale: int | Sequence[int] = 1,
     ) -> None:
         if precision not in (None, *_PRECISIONS):
             raise ConfigError(f'precision must be one of {", ".join(_PRECISIONS)}, found {precision!r}')
@@ -72,8 +75,8 @@ class Predictor:
         given = component_filter if component_filter is not None else options.get('component_filter')
         self.component_filter = ComponentFilter.from_config(given)
         self.component_filter.check(self.names)
-        self._inference = _inference(models, loaded.cfg, tta, precision)
-        settings = repr((tta, precision, self.component_filter))
+        self._inference = _inference(models, loaded.cfg, tta, precision, scale)
+        settings = repr((tta, precision, self.component_filter, *(() if scale == 1 else (scale,))))
         self.identity = hashlib.sha256(f'{loaded.identity} {settings}'.encode()).hexdigest()
 
     @property
@@ -94,7 +97,7 @@ class Predictor:
             probabilities: Yield them too; they take 4 K bytes a voxel.
 
         Returns:
-            Segmentation: On the grid of the image.
+            Segmentation: On the grid of the image; with a ``scale`` of smaller voxels over the same field of view.
 
         Raises:
             OSError: A file cannot be read.
@@ -149,10 +152,12 @@ def _load(config_or_dir: str | Path | Config, checkpoint: Any, trusted: bool) ->
 
 
 def _inference(
-    models: list[Any], cfg: Config, tta: bool | Sequence[int], precision: str | None
+    models: list[Any], cfg: Config, tta: bool | Sequence[int], precision: str | None, scale: int | Sequence[int]
 ) -> VolumeInference | PhotographInference:
     reduced = None if precision in (None, 'float32') else getattr(torch, precision)
     if isinstance(models[0], MedicalEncoderDecoder):
+        if scale != 1:
+            raise ConfigError(f'photographs are segmented at their own resolution, found scale={scale}')
         return PhotographInference(models, cfg, tta, reduced)
     if not isinstance(models[0], VolumeSegmentor):
         raise ConfigError(
@@ -163,7 +168,7 @@ def _inference(
             model.test_cfg['precision'] = None if reduced is None else precision
         if tta is True:
             model.test_cfg.update(cfg.get('tta_cfg') or {})
-    return VolumeInference(models, cfg, tta)
+    return VolumeInference(models, cfg, tta, scale)
 
 
 def _source(image: Any) -> str:

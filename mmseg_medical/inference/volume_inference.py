@@ -12,7 +12,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import Grid, Volume, read_volume, restore
+from mmseg_medical.geometry import Frame, Grid, Resample, Volume, read_volume, refine_grid, refine_steps, restore
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
 from mmseg_medical.models.segmentors import VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import averaged
@@ -28,14 +28,25 @@ class VolumeInference:
         cfg (Config): The experiment.
         tta (bool | Sequence[int]): Average mirrored views along all subsets of these axes; True takes the axes of
             ``tta_cfg``.
+        scale (int | Sequence[int]): Into how many the voxels of the file are divided along each axis, for heads that
+            know points between them.
 
     Raises:
-        ConfigError: The axes are not those of the images, or none are known.
+        ConfigError: The axes are not those of the images, or none are known; or the head knows no such points.
     """
 
-    def __init__(self, models: Sequence[VolumeSegmentor], cfg: Config, tta: bool | Sequence[int] = False) -> None:
+    def __init__(
+        self,
+        models: Sequence[VolumeSegmentor],
+        cfg: Config,
+        tta: bool | Sequence[int] = False,
+        scale: int | Sequence[int] = 1,
+    ) -> None:
         self.models = list(models)
         self.first = self.models[0]
+        self.scale = _scale(scale, self.first.spatial_dims)
+        for model in self.models:
+            model.frame_of((1,) * model.spatial_dims, scale=self.scale)
         axes = _mirror_axes(self.first, cfg, tta)
         self.averages = len(self.models) > 1 or bool(axes)
         self.network: Callable[[Tensor], Tensor] = self.first.network
@@ -59,12 +70,11 @@ class VolumeInference:
     def load_image(self, image: Any) -> Volume:
         """Return the image, of several modalities the first, as it is drawn."""
         first = image[0] if isinstance(image, list | tuple) else image
-        if isinstance(first, Volume):
-            return first
-        if not isinstance(first, np.ndarray):
-            return read_volume(first)
-        channels = first.ndim > self.first.spatial_dims
-        return Volume(np.moveaxis(first, 0, -1) if channels else first, None, has_channels=channels)
+        if isinstance(first, np.ndarray):
+            channels = first.ndim > self.first.spatial_dims
+            first = Volume(np.moveaxis(first, 0, -1) if channels else first, None, has_channels=channels)
+        volume = first if isinstance(first, Volume) else read_volume(first)
+        return volume if set(self.scale) == {1} else _on_grid(volume, refine_grid(volume.grid, self.scale))
 
     def predict(self, image: Any, case_id: str, probabilities: bool) -> Prediction:
         """Segment one image.
@@ -76,7 +86,7 @@ class VolumeInference:
 
         Returns:
             tuple: Labels (1, *S) or masks (K, *S), uint8 (more than 256 classes int64); probabilities (K, *S), float32,
-            or None; the grid of the file.
+            or None; the grid of the file, of smaller voxels where there is a scale.
         """
         packed = self.pipeline(self.prepare(image, case_id))
         meta = packed['data_samples'].metainfo
@@ -84,22 +94,43 @@ class VolumeInference:
             raise ConfigError('the test pipeline has a SimulateScale: its predictions are not on the grid of the file')
         batch = self.first.data_preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]))
         tensor: Tensor = batch['inputs'][0]
-        steps = meta.get('grid_steps') or ()
+        steps, grid, scale = meta.get('grid_steps') or (), meta['native_grid'], self.scale
+        if set(scale) != {1}:
+            grid = refine_grid(grid, scale)
+            steps, scale = refine_steps(steps, scale)
+        frame = self.first.frame_of(tensor.shape[1:], meta, scale)
         with ExitStack() as levels:
             for model in self.models:
                 levels.enter_context(model.routed(tensor.shape[1:], meta.get('affine')))
             if probabilities:
-                labels, values = self._with_probabilities(tensor, steps)
+                labels, values = self._with_probabilities(tensor, steps, frame)
             else:
-                labels = self.first.segment(tensor, steps, self.network, self.averages).numpy()
+                labels = self.first.segment(tensor, steps, self.network, self.averages, frame).numpy()
                 values = None
-        return labels, values, meta['native_grid']
+        return labels, values, grid
 
-    def _with_probabilities(self, image: Tensor, steps: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        scores = self.first.infer(image, self.network, probabilities=self.averages).cpu().numpy()
+    def _with_probabilities(
+        self, image: Tensor, steps: Sequence[Any], frame: Frame | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        scores = self.first.infer(image, self.network, probabilities=self.averages, frame=frame).cpu().numpy()
         native = torch.from_numpy(restore(scores, steps, 'linear', fill=self.first.air_scores(self.averages)))
         labels = self.first.decide(native, self.averages).numpy()
         return labels, (native if self.averages else self.first.activate(native)).numpy()
+
+
+def _scale(scale: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    numbers = tuple(scale) if isinstance(scale, Sequence) else (scale,) * axes
+    if len(numbers) != axes or not all(isinstance(number, int) and number > 0 for number in numbers):
+        raise ConfigError(f'scale must be a whole number from 1 on, or one for each of {axes} axes, found {scale}')
+    return numbers
+
+
+def _on_grid(volume: Volume, grid: Grid) -> Volume:
+    array = np.moveaxis(volume.array, -1, 0) if volume.has_channels else volume.array
+    values = Resample.plan(volume.grid, size=grid.size).apply(array)
+    return Volume(
+        np.moveaxis(values, 0, -1) if volume.has_channels else values, grid.affine, volume.source, volume.has_channels
+    )
 
 
 def _mirror_axes(model: VolumeSegmentor, cfg: Config, tta: bool | Sequence[int]) -> Sequence[int]:

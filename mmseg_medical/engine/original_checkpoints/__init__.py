@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,16 +12,26 @@ from torch import Tensor, nn
 from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
 from mmseg_medical.engine.original_checkpoints.hacdr import translate_hacdr
 from mmseg_medical.engine.original_checkpoints.hdc_hrnet import translate_hdc_hrnet
+from mmseg_medical.engine.original_checkpoints.hippocampus import translate_hippocampus
 from mmseg_medical.engine.original_checkpoints.rare_unet import translate_rare_unet
 from mmseg_medical.errors import CheckpointError
 from mmseg_medical.files import atomic_path
 
-__all__ = ['TRANSLATIONS', 'convert', 'translate_hacdr', 'translate_hdc_hrnet', 'translate_rare_unet']
+__all__ = [
+    'TRANSLATIONS',
+    'convert',
+    'translate_hacdr',
+    'translate_hdc_hrnet',
+    'translate_hippocampus',
+    'translate_rare_unet',
+]
 
 #: system -> its weights, and the names of the network they are for -> weights under our names
 TRANSLATIONS: dict[str, Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]] = {
     'hacdr': lambda weights, own: translate_hacdr(weights),
     'hdc_hrnet': translate_hdc_hrnet,
+    'hippocampus2d': partial(translate_hippocampus, axes=2),
+    'hippocampus3d': partial(translate_hippocampus, axes=3),
     'rare_unet': translate_rare_unet,
 }
 

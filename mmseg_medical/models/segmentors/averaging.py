@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-Network = Callable[[Tensor], Tensor]
+from mmseg_medical.geometry import Frame
+
+#: maps a batch (N, C, *S) to scores (N, K, *S); gets a frame of each image too where the head asks for them
+Network = Callable[..., Tensor]
 
 
 def averaged(
@@ -16,12 +19,12 @@ def averaged(
     """Make one network of several, and of mirrored views of its input.
 
     Args:
-        networks (Sequence[callable]): each maps (N, C, *S) to logits (N, K, *S).
+        networks (Sequence[callable]): each maps (N, C, *S), and frames where there are any, to logits (N, K, *S).
         activate (callable): Logits and the axis of the classes to probabilities.
         mirror_axes (Sequence[int]): Spatial axes, from 0; the views are mirrored along every subset of them, 2^n views.
 
     Returns:
-        callable: (N, C, *S) to the mean probabilities (N, K, *S).
+        callable: (N, C, *S), and the frames if the networks take them, to the mean probabilities (N, K, *S).
     """
     views = [
         [axis + 2 for axis in subset]
@@ -29,8 +32,8 @@ def averaged(
         for subset in itertools.combinations(sorted(mirror_axes), number)
     ]
 
-    def mean(inputs: Tensor) -> Tensor:
-        parts = (_seen_in(network, inputs, axes, activate) for network in networks for axes in views)
+    def mean(inputs: Tensor, *frames: Sequence[Frame]) -> Tensor:
+        parts = (_seen_in(network, inputs, frames, axes, activate) for network in networks for axes in views)
         total = next(parts)
         for part in parts:
             total = total.add_(part)
@@ -39,7 +42,14 @@ def averaged(
     return mean
 
 
-def _seen_in(network: Network, inputs: Tensor, axes: list[int], activate: Callable[[Tensor, int], Tensor]) -> Tensor:
+def _seen_in(
+    network: Network,
+    inputs: Tensor,
+    frames: Sequence[Sequence[Frame]],
+    axes: list[int],
+    activate: Callable[[Tensor, int], Tensor],
+) -> Tensor:
     if not axes:
-        return activate(network(inputs), 1)
-    return activate(network(inputs.flip(axes)), 1).flip(axes)
+        return activate(network(inputs, *frames), 1)
+    mirrored = [[frame.mirrored([axis - 2 for axis in axes], inputs.shape[2:]) for frame in each] for each in frames]
+    return activate(network(inputs.flip(axes), *mirrored), 1).flip(axes)
