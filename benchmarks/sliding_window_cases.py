@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -106,9 +105,8 @@ def _slide_2d(segmentor: type, case: dict[str, Any], network: nn.Module, image: 
         test_cfg=ConfigDict(crop_size=case['window'], stride=case['stride']),
         out_channels=case['classes'],
         encode_decode=lambda crops, metas: network(crops),
+        network=network,
     )
-    if hasattr(segmentor, '_window_logits'):
-        stub._window_logits = partial(segmentor._window_logits, stub)
     return segmentor.slide_inference(stub, image[None], [{}])[0]
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+import small_configs
 import torch
 from mmengine.dataset import pseudo_collate
 
 from mmseg_medical import apis
-from mmseg_medical.datasets.phantoms import write_ddr, write_decathlon, write_idrid
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
-SIZE = (64, 96)
-VOLUME = (32, 64, 32)
+SIZES = (small_configs.PHOTOGRAPH, small_configs.VOLUME, small_configs.SLICE)
 
 
 def name(path: Path) -> str:
@@ -25,36 +23,7 @@ def name(path: Path) -> str:
 
 @pytest.fixture(scope='module')
 def roots(tmp_path_factory) -> dict[str, str]:
-    """Data set class to folder; the names of the photographs are those of the real data, as far as splits need them."""
-    folder = tmp_path_factory.mktemp('data')
-    write_idrid(folder / 'idrid', num_train=54, num_test=2, size=(48, 72))
-    write_ddr(folder / 'ddr', size=(48, 72))
-    for task in ('Task01_BrainTumour', 'Task04_Hippocampus'):
-        write_decathlon(folder / 'msd', task, num_cases=2, size=(18, 20, 17))
-    return {
-        'IDRiDDataset': str(folder / 'idrid'),
-        'DDRDataset': str(folder / 'ddr'),
-        'MSDDataset': str(folder / 'msd'),
-    }
-
-
-def shrink(node: Any, roots: dict[str, str]) -> None:
-    """Small images and crops, and the phantoms' folder, wherever a config names a size or a folder."""
-    if isinstance(node, dict):
-        if node.get('type') in ('CropOrPadVolume', 'RandomPatch'):
-            node['size' if 'size' in node else 'patch_size'] = VOLUME
-        if node.get('type') == 'RAREUNet':
-            node['target_size'] = VOLUME
-        if node.get('type') == 'MSDDataset':  # the lists name the real cases
-            node['split'], node['split_file'] = 'train', None
-        photograph = node.get('type') != 'CropOrPadVolume'
-        for key, small in (('scale', SIZE[::-1]), ('crop_size', SIZE), ('size', SIZE)):
-            if photograph and node.get(key) is not None and not isinstance(node[key], dict):
-                node[key] = small
-        if node.get('type') in roots:
-            node['data_root'] = roots[node['type']]
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else []:
-        shrink(child, roots)
+    return small_configs.write_roots(tmp_path_factory.mktemp('data'))
 
 
 def test_there_are_configs_to_test():
@@ -62,7 +31,8 @@ def test_there_are_configs_to_test():
     assert len(LEAVES) > 5
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name)
+# a print takes a second, and ablations, which the next test loads, differ from others in a line or two
+@pytest.mark.parametrize('path', [path for path in CONFIGS if 'ablations' not in path.parts], ids=name)
 def test_loads_and_prints(path):
     assert apis.load_config(path).pretty_text
 
@@ -79,18 +49,24 @@ def test_is_a_whole_experiment(path):
     assert cfg.test_dataloader is not None or cfg.predict_pipeline
 
 
+def skip_what_mmpretrain_has(cfg):
+    if cfg.model.backbone.type == 'mmpretrain_backbone':
+        pytest.importorskip('mmpretrain')
+        pytest.importorskip('torchvision')
+
+
 @pytest.mark.parametrize('path', LEAVES, ids=name)
 def test_one_step_of_learning(path, roots, monkeypatch):
     monkeypatch.chdir(ROOT)
     cfg = apis.load_config(path)
-    for key in ('model', 'train_dataloader'):
-        shrink(cfg[key], roots)
+    small_configs.shrink(cfg, roots)
+    skip_what_mmpretrain_has(cfg)
     dataset = apis.build_dataset(cfg, 'train')
     model = apis.build_model(cfg)
     apis._init_quietly(model)
     model.train()
     batch = model.data_preprocessor(pseudo_collate([dataset[0], dataset[1]]), training=True)
-    assert batch['inputs'].shape[2:] in (SIZE, VOLUME)
+    assert batch['inputs'].shape[2:] in SIZES
     loss, _ = model.parse_losses(model(**batch, mode='loss'))
     assert torch.isfinite(loss)
     assert loss > 0
@@ -98,3 +74,27 @@ def test_one_step_of_learning(path, roots, monkeypatch):
     without = [key for key, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
     assert not without or cfg.get('find_unused_parameters'), f'no gradient reaches {without}'
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+# every network and every data set of slices, not every loss
+PREDICTING = [
+    *(ROOT / 'configs' / 'baselines').glob('*.py'),
+    *(ROOT / 'configs' / 'hdc_hrnet').glob('*.py'),
+    *(ROOT / 'configs' / 'hdc_hrnet' / 'ablations').glob('[hipr]*.py'),
+    ROOT / 'configs' / 'hdc_hrnet' / 'ablations' / 'backbone_hrnet.py',
+]
+
+
+@pytest.mark.parametrize('path', sorted(PREDICTING), ids=name)
+def test_predicts_a_slice_of_any_size(path, roots, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cfg = apis.load_config(path)
+    small_configs.shrink(cfg, roots)
+    skip_what_mmpretrain_has(cfg)
+    dataset = apis.build_dataset(cfg, 'test')
+    model = apis.build_model(cfg).eval()
+    with torch.no_grad():
+        (sample,) = model.test_step(pseudo_collate([dataset[3]]))
+    # labels are those of the file
+    assert sample.pred_sem_seg.data.shape == sample.gt_sem_seg.data.shape
+    assert 0 <= sample.pred_sem_seg.data.min() <= sample.pred_sem_seg.data.max() < len(dataset.metainfo['classes'])

@@ -19,6 +19,8 @@ PAGES = [
     'losses.md',
     'sliding_window.md',
     'train_volumes.md',
+    'slices.md',
+    'hdc_hrnet.md',
 ]
 # `expression  # array([1.])`: what a line says that it yields
 RESULT = re.compile(r'^(?P<code>[^#\n]+?)  # (?P<result>array\(.*\)|[\d.]+)$', re.MULTILINE)

@@ -3,8 +3,10 @@ from mmseg_medical.engine.checkpoint_hook import CheckpointHook
 from mmseg_medical.engine.consistency_ramp_hook import ConsistencyRampHook
 from mmseg_medical.engine.loss_epoch_hook import LossEpochHook
 from mmseg_medical.engine.loss_weight_hook import LossWeightHook
+from mmseg_medical.engine.no_new_best_hook import NoNewBestHook
 from mmseg_medical.engine.prediction_hook import PredictionHook
 from mmseg_medical.engine.progress_hook import ProgressHook
+from mmseg_medical.engine.record_hook import RecordHook
 from mmseg_medical.engine.report_hook import SegReportHook
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     'ConsistencyRampHook',
     'LossEpochHook',
     'LossWeightHook',
+    'NoNewBestHook',
     'PredictionHook',
     'ProgressHook',
+    'RecordHook',
     'SegReportHook',
 ]

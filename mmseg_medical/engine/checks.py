@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from torch import nn
 
+from mmseg_medical.engine.no_new_best_hook import NoNewBestHook
 from mmseg_medical.errors import ConfigError, did_you_mean
 
 
@@ -87,6 +88,8 @@ def check_monitored(hooks: Iterable[Any], metrics: Iterable[Any]) -> None:
             wanted.update(dict.fromkeys(hook.key_indicators, 'save_best of the CheckpointHook'))
         elif isinstance(hook, EarlyStoppingHook):
             wanted[hook.monitor] = 'monitor of the EarlyStoppingHook'
+        elif isinstance(hook, NoNewBestHook):
+            wanted.update(dict.fromkeys(hook.monitors, 'monitors of the NoNewBestHook'))
     for key, place in wanted.items():
         if key in known or key == 'auto':
             continue

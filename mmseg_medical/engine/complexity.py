@@ -39,12 +39,12 @@ class Complexity:
     sampling_macs: int
 
 
-def measure(network: nn.Module, size: tuple[int, int], channels: int = 3) -> list[Complexity]:
+def measure(network: nn.Module, size: tuple[int, ...], channels: int = 3) -> list[Complexity]:
     """Count one forward pass without doing it: on the meta device, so that any size takes neither time nor memory.
 
     Args:
         network: Segmentor or any module; ``network(inputs)`` is called, it is not changed.
-        size: Height and width of the input in pixels.
+        size: Of the input in pixels or voxels, two axes or three.
         channels: Channels of the input.
 
     Returns:
@@ -61,7 +61,7 @@ def measure(network: nn.Module, size: tuple[int, int], channels: int = 3) -> lis
 
 
 def _count(
-    network: nn.Module, channels: int, size: tuple[int, int], formulas: dict[Any, Any]
+    network: nn.Module, channels: int, size: tuple[int, ...], formulas: dict[Any, Any]
 ) -> dict[str, dict[Any, int]]:
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
     with torch.no_grad(), counter:

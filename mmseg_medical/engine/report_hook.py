@@ -21,6 +21,7 @@ from PIL import Image
 from mmseg_medical import __version__
 from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.datasets.image_io import choose_reduction, decode_image, image_size, read_bytes
+from mmseg_medical.engine.slice_assembler import SliceAssembler
 from mmseg_medical.evaluation.metrics import MedicalSegMetric
 from mmseg_medical.evaluation.summary import SegSummary
 from mmseg_medical.evaluation.table import CaseTable
@@ -73,9 +74,11 @@ class SegReportHook(Hook):
         self.title = title
         self._pictures: dict[str, bytes] = {}
         self._unreadable = 0
+        self._assembler = SliceAssembler()
 
     def before_test_epoch(self, runner: Any) -> None:
         """Forget the last test."""
+        self._assembler.clear()
         self._pictures.clear()
         self._unreadable = 0
 
@@ -87,27 +90,32 @@ class SegReportHook(Hook):
         outputs: Sequence[BaseDataElement] | None = None,
     ) -> None:
         """Draw the images of one batch."""
+        for sample in self._assembler.whole(outputs or ()):
+            self._draw(runner, sample)
+
+    def _draw(self, runner: Any, sample: BaseDataElement) -> None:
         classes, colors = self._classes(runner)
-        for sample in outputs or ():
-            name = str(sample.get('case_id') or Path(str(sample.get('img_path') or '')).stem)
-            if not name or 'pred_sem_seg' not in sample:
-                continue
-            panels = {'Prediction': _array(sample.pred_sem_seg)}
-            if 'gt_sem_seg' in sample:
-                panels['Ground truth'] = _array(sample.gt_sem_seg)
-            image = self._picture(sample, panels)
-            if image is None:
-                continue
-            options: dict[str, Any] = {'classes': classes, 'colors': colors, 'title': name, 'alpha': self.alpha}
-            if self.show_dir is not None:
-                sheet = side_by_side(image, panels, max_side=self.max_side, **options)
-                with atomic_write(Path(self.show_dir, f'{name}.png'), 'wb') as file:
-                    Image.fromarray(sheet).save(file, format='PNG')
-            sheet = side_by_side(image, panels, max_side=self.report_side, **options)
-            self._pictures[name] = _jpeg(sheet)
+        name = str(sample.get('case_id') or Path(str(sample.get('img_path') or '')).stem)
+        if not name or 'pred_sem_seg' not in sample:
+            return
+        panels = {'Prediction': _array(sample.pred_sem_seg)}
+        if 'gt_sem_seg' in sample:
+            panels['Ground truth'] = _array(sample.gt_sem_seg)
+        image = self._picture(sample, panels)
+        if image is None:
+            return
+        options: dict[str, Any] = {'classes': classes, 'colors': colors, 'title': name, 'alpha': self.alpha}
+        if self.show_dir is not None:
+            sheet = side_by_side(image, panels, max_side=self.max_side, **options)
+            with atomic_write(Path(self.show_dir, f'{name}.png'), 'wb') as file:
+                Image.fromarray(sheet).save(file, format='PNG')
+        sheet = side_by_side(image, panels, max_side=self.report_side, **options)
+        self._pictures[name] = _jpeg(sheet)
 
     def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Rank the images and write the report."""
+        for sample in self._assembler.rest():
+            self._draw(runner, sample)
         if self._unreadable:
             print_log(f'{self._unreadable} images could not be read again for overlays', 'current', logging.WARNING)
         summary = _summary(runner) if is_main_process() else None
@@ -193,7 +201,7 @@ class SegReportHook(Hook):
         if panels['Prediction'].ndim == 3:
             return self._read(str(sample.get('img_path') or ''), panels['Prediction'].shape[-2:])
         try:
-            return draw_slice(sample.get('img_path'), panels, self.report_side)
+            return draw_slice(sample.get('img_path'), panels, self.report_side, sample.get('frame') or 0)
         except (OSError, ValueError, ImportError):
             self._unreadable += 1
             return None

@@ -90,3 +90,7 @@ class Frame:
             for axis, (f, s, n) in enumerate(zip(self.first, self.step, size, strict=True))
         )
         return Frame(tuple(first), self.step, self.scale)
+
+    def transposed(self) -> Frame:
+        """Return the frame of the image with its last two axes exchanged, in a case with the same exchanged."""
+        return Frame(*((*values[:-2], values[-1], values[-2]) for values in (self.first, self.step, self.scale)))

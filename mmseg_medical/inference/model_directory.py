@@ -22,7 +22,7 @@ from mmseg_medical import __version__
 from mmseg_medical.errors import CheckpointError, ConfigError, ModelNotFoundError, did_you_mean
 from mmseg_medical.inference.loading import LoadedModel, build_models, file_sha256, label_names
 from mmseg_medical.inference.model_card import CardFacts, write_card
-from mmseg_medical.inference.pipelines import pipeline_steps
+from mmseg_medical.inference.pipelines import input_facts, pipeline_steps
 from mmseg_medical.inference.stored_config import check_safe, decode, encode, portable
 from mmseg_medical.optional import import_optional
 
@@ -123,17 +123,13 @@ def _write_contents(folder: Path, stored: LoadedModel, config: dict, model: Any,
         (folder / name).write_bytes(torch_files.save(weights, metadata={'format': 'pt'}))
     (folder / CONFIG_FILE).write_text(json.dumps(encode(config), indent=1), encoding='utf-8')
     steps = pipeline_steps(stored.cfg)
-    resample: dict[str, Any] = next((step for step in steps if step.get('type') == 'ResampleVolume'), {})
-    backbone = getattr(model, 'backbone', None)
     facts = {
         'format': FORMAT,
         'version': __version__,
         'segmentor': stored.cfg.model.type,
         'labels': {str(k): name for k, name in enumerate(label_names(stored.names, model))},
         'multi_label': bool(model.multi_label),
-        'spatial_dims': getattr(model, 'spatial_dims', 2),
-        'channels': getattr(backbone, 'in_channels', 3),
-        'spacing_mm': list(resample['spacing_mm']) if resample else None,
+        **input_facts(steps, model),
         'preprocessing': encode(steps),
         'precision': 'float16' if half else 'as trained',
         'parameters': sum(parameter.numel() for parameter in model.parameters()),

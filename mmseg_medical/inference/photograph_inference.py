@@ -32,7 +32,7 @@ class PhotographInference:
     Args:
         models (Sequence[MedicalEncoderDecoder]): In evaluation mode.
         cfg (Config): The experiment.
-        tta (bool | Sequence[int]): True averages over the views of ``tta_pipeline``.
+        tta (bool | Sequence[int]): True averages over the views of ``tta_cfg``, else of ``tta_pipeline``.
         precision (torch.dtype | None): What to compute in; None for float32.
 
     Raises:
@@ -48,6 +48,7 @@ class PhotographInference:
     ) -> None:
         if not isinstance(tta, bool):
             raise ConfigError('the views of a model of photographs are those of tta_pipeline: tta=True, not axes')
+        tta = tta and 'tta_cfg' not in cfg  # segmentors then average views by themselves
         missing = [key for key in ('tta_pipeline', 'tta_model') if tta and key not in cfg]
         if missing:
             raise ConfigError(f'test-time augmentation needs {" and ".join(missing)} in the config')

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Grid, Volume, file_stem
@@ -17,7 +17,9 @@ from mmseg_medical.inference.component_filter import ComponentFilter
 from mmseg_medical.inference.loading import LoadedModel, build_models, label_names, load_from_checkpoints
 from mmseg_medical.inference.model_directory import load_model_directory
 from mmseg_medical.inference.photograph_inference import PhotographInference
+from mmseg_medical.inference.pipelines import pipeline_steps, slice_loader
 from mmseg_medical.inference.segmentation import Segmentation
+from mmseg_medical.inference.slice_inference import SliceInference
 from mmseg_medical.inference.volume_inference import VolumeInference
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
 from mmseg_medical.visualization.volume_overlay import overlay_picture
@@ -34,8 +36,9 @@ class Predictor:
             run; a model directory runs nothing.
         checkpoint: Weights of the config; of several the probabilities are averaged. None for a model directory.
         device: E.g. ``'cuda:0'``.
-        tta: Average mirrored views, along all subsets of the axes of ``tta_cfg.mirror_axes`` (volumes) or the views of
-            ``tta_pipeline`` (photographs); axes of a volume may be given instead of True.
+        tta: Average mirrored views, along all subsets of the axes of ``tta_cfg.mirror_axes`` (volumes, and slices of
+            them, which ``tta_cfg.quarter_turns`` turns too) or the views of ``tta_pipeline`` (photographs); axes of a
+            volume or slice may be given instead of True.
         precision: ``'bfloat16'``, ``'float16'`` or ``'float32'`` to compute the network in; None as the config says.
         component_filter: A :class:`ComponentFilter` or its arguments; None takes ``test_cfg.component_filter``.
         trusted: Read checkpoints and model directories that may run code.
@@ -153,11 +156,16 @@ def _load(config_or_dir: str | Path | Config, checkpoint: Any, trusted: bool) ->
 
 def _inference(
     models: list[Any], cfg: Config, tta: bool | Sequence[int], precision: str | None, scale: int | Sequence[int]
-) -> VolumeInference | PhotographInference:
+) -> VolumeInference | SliceInference | PhotographInference:
     reduced = None if precision in (None, 'float32') else getattr(torch, precision)
+    if tta is True and 'tta_cfg' in cfg:  # segmentors that average views by themselves
+        for model in models:
+            model.test_cfg = ConfigDict({**(model.test_cfg or {}), **cfg.tta_cfg})
     if isinstance(models[0], MedicalEncoderDecoder):
         if scale != 1:
-            raise ConfigError(f'photographs are segmented at their own resolution, found scale={scale}')
+            raise ConfigError(f'photographs and slices are segmented at their own resolution, found scale={scale}')
+        if slice_loader(pipeline_steps(cfg)) is not None:
+            return SliceInference(models, cfg, tta, reduced)
         return PhotographInference(models, cfg, tta, reduced)
     if not isinstance(models[0], VolumeSegmentor):
         raise ConfigError(
@@ -166,8 +174,6 @@ def _inference(
     for model in models:
         if precision is not None:
             model.test_cfg['precision'] = None if reduced is None else precision
-        if tta is True:
-            model.test_cfg.update(cfg.get('tta_cfg') or {})
     return VolumeInference(models, cfg, tta, scale)
 
 

@@ -12,8 +12,8 @@ from mmseg_medical.registry import MODELS, TRANSFORMS, WEIGHT_INITIALIZERS
 # Keys that say where things lie on the machine of the training, or how it was run there.
 _PLACES = frozenset(
     {
-        *('data_root', 'data_prefix', 'split_file', 'ann_file', 'cache_dir', 'store', 'work_dir', 'load_from'),
-        *('resume', 'launcher', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'env_cfg'),
+        *('data_root', 'data_prefix', 'split_file', 'ann_file', 'cache_dir', 'store', 'store_dir', 'work_dir'),
+        *('load_from', 'resume', 'launcher', 'vis_backends', 'visualizer', 'log_level', 'log_processor', 'env_cfg'),
     }
 )
 # Keys by which a config makes a class import modules, or read or download weights while it is built.

@@ -15,7 +15,7 @@ from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Frame, Grid, Resample, Volume, read_volume, refine_grid, refine_steps, restore
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
 from mmseg_medical.models.segmentors import VolumeSegmentor
-from mmseg_medical.models.segmentors.averaging import averaged
+from mmseg_medical.models.segmentors.averaging import averaged, views_of
 
 Prediction = tuple[np.ndarray, np.ndarray | None, Grid]
 
@@ -47,11 +47,11 @@ class VolumeInference:
         self.scale = _scale(scale, self.first.spatial_dims)
         for model in self.models:
             model.frame_of((1,) * model.spatial_dims, scale=self.scale)
-        axes = _mirror_axes(self.first, cfg, tta)
-        self.averages = len(self.models) > 1 or bool(axes)
+        views = views_of(_mirror_axes(self.first, cfg, tta), False, self.first.spatial_dims)
+        self.averages = len(self.models) > 1 or len(views) > 1
         self.network: Callable[[Tensor], Tensor] = self.first.network
         if self.averages:
-            self.network = averaged([model.network for model in self.models], self.first.activate, axes)
+            self.network = averaged([model.network for model in self.models], self.first.activate, views)
         steps = pipeline_steps(cfg)
         for step in steps:
             if step.get('type') == 'LoadVolume':  # so that its error, which names the file, comes before the network's
@@ -69,11 +69,7 @@ class VolumeInference:
 
     def load_image(self, image: Any) -> Volume:
         """Return the image, of several modalities the first, as it is drawn."""
-        first = image[0] if isinstance(image, list | tuple) else image
-        if isinstance(first, np.ndarray):
-            channels = first.ndim > self.first.spatial_dims
-            first = Volume(np.moveaxis(first, 0, -1) if channels else first, None, has_channels=channels)
-        volume = first if isinstance(first, Volume) else read_volume(first)
+        volume = first_volume(image, self.first.spatial_dims)
         return volume if set(self.scale) == {1} else _on_grid(volume, refine_grid(volume.grid, self.scale))
 
     def predict(self, image: Any, case_id: str, probabilities: bool) -> Prediction:
@@ -133,18 +129,29 @@ def _on_grid(volume: Volume, grid: Grid) -> Volume:
     )
 
 
+def first_volume(image: Any, rank: int) -> Volume:
+    """Return an image as it is drawn: of several modalities the first.
+
+    Args:
+        image (Any): Path, :class:`Volume` or array, or a list of these.
+        rank (int): Number of spatial axes; an array with one more has channels first.
+    """
+    first = image[0] if isinstance(image, list | tuple) else image
+    if isinstance(first, Volume):
+        return first
+    if not isinstance(first, np.ndarray):
+        return read_volume(first)
+    channels = first.ndim > rank
+    return Volume(np.moveaxis(first, 0, -1) if channels else first, None, has_channels=channels)
+
+
 def _mirror_axes(model: VolumeSegmentor, cfg: Config, tta: bool | Sequence[int]) -> Sequence[int]:
-    if isinstance(tta, bool):
-        own = model.test_cfg.get('mirror_axes') or ()
-        if not tta:
-            return own
-        axes = cfg.get('tta_cfg', {}).get('mirror_axes') or own
-        if not axes:
-            raise ConfigError(
-                'test-time augmentation needs tta_cfg.mirror_axes in the config, or axes instead of True: tta=(0, 1)'
-            )
-    else:
-        axes = tta
-    if not all(isinstance(axis, int) and 0 <= axis < model.spatial_dims for axis in axes) or len(set(axes)) < len(axes):
-        raise ConfigError(f'mirror axes must be different ones of 0..{model.spatial_dims - 1}, found {tuple(axes)}')
+    if not isinstance(tta, bool):
+        return tta
+    own = model.test_cfg.get('mirror_axes') or ()
+    axes = (cfg.get('tta_cfg', {}).get('mirror_axes') or own) if tta else own
+    if tta and not axes:
+        raise ConfigError(
+            'test-time augmentation needs tta_cfg.mirror_axes in the config, or axes instead of True: tta=(0, 1)'
+        )
     return axes

@@ -1,11 +1,22 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
-from mmseg_medical.models.backbones import HACDRNet, MedicalUNet, RAREUNet
+from mmseg_medical.models.backbones import HACDRNet, HRNetDCN, HRNetResNet34, MedicalUNet, RAREUNet
 from mmseg_medical.models.data_preprocessors import VolumeDataPreProcessor
-from mmseg_medical.models.decode_heads import HACDRHead, MultiLabelDecodeHead, RAREUNetHead, VolumeHead
+from mmseg_medical.models.decode_heads import (
+    AggregateHead,
+    ConstellationHead,
+    HACDRHead,
+    ImplicitHead,
+    MultiLabelDecodeHead,
+    PointRendHead,
+    ProjectionHead,
+    RAREUNetHead,
+    VolumeHead,
+)
 from mmseg_medical.models.layers import ModulatedDeformConv2d, ModulatedDeformConv2dPack
 from mmseg_medical.models.losses import MultiLabelBCELoss, NALoss, PixelMeanCrossEntropyLoss
 from mmseg_medical.models.segmentors import (
+    MedicalCascadeEncoderDecoder,
     MedicalEncoderDecoder,
     MedicalSegTTAModel,
     RAREUNetSegmentor,
@@ -17,8 +28,14 @@ from mmseg_medical.registry import MODELS
 MODELS.register_module('DCNv2', module=ModulatedDeformConv2dPack)
 
 __all__ = [
+    'AggregateHead',
+    'ConstellationHead',
     'HACDRHead',
     'HACDRNet',
+    'HRNetDCN',
+    'HRNetResNet34',
+    'ImplicitHead',
+    'MedicalCascadeEncoderDecoder',
     'MedicalEncoderDecoder',
     'MedicalSegTTAModel',
     'MedicalUNet',
@@ -28,6 +45,8 @@ __all__ = [
     'MultiLabelDecodeHead',
     'NALoss',
     'PixelMeanCrossEntropyLoss',
+    'PointRendHead',
+    'ProjectionHead',
     'RAREUNet',
     'RAREUNetHead',
     'RAREUNetSegmentor',

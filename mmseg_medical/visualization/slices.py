@@ -87,7 +87,7 @@ def label_picture(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def draw_slice(path: str | Sequence[str], panels: dict[str, np.ndarray], side: int) -> np.ndarray:
+def draw_slice(path: str | Sequence[str], panels: dict[str, np.ndarray], side: int, channel: int = 0) -> np.ndarray:
     """Draw the slice across the last axis that has most of the last panel's foreground.
 
     Args:
@@ -95,6 +95,7 @@ def draw_slice(path: str | Sequence[str], panels: dict[str, np.ndarray], side: i
         panels (dict[str, np.ndarray]): Name to labels (1, I, J, K) or masks (K, I, J, K) on the grid of the file;
             replaced by their slices, (1 or K, *size).
         side (int): Longer side of the picture, in pixels.
+        channel (int): Which channel or time of the file is drawn, where it has several.
 
     Returns:
         np.ndarray: The slice in grey, shape (*size, 3), uint8.
@@ -103,7 +104,7 @@ def draw_slice(path: str | Sequence[str], panels: dict[str, np.ndarray], side: i
         OSError, ValueError: The image cannot be read, or has another size than the panels.
     """
     volume = read_volume(path if isinstance(path, str) else path[0])
-    image = volume.array[..., 0] if volume.has_channels else volume.array
+    image = volume.array[..., channel] if volume.has_channels else volume.array
     index = densest_slice([np.max(masks, axis=0) for masks in reversed(panels.values())], axis=2)
     if any(masks.shape[1:] != image.shape for masks in panels.values()):
         raise ValueError(f'{volume.name} has size {image.shape}, the masks have another one')

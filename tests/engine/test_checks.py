@@ -11,6 +11,7 @@ from torch import nn
 from mmseg_medical.datasets import DataError
 from mmseg_medical.engine.checkpoint_hook import CheckpointHook
 from mmseg_medical.engine.checks import check_classes, check_monitored, check_splits, check_work_dir
+from mmseg_medical.engine.no_new_best_hook import NoNewBestHook
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.evaluation.metrics import MedicalSegMetric
 
@@ -75,6 +76,7 @@ def test_a_best_checkpoint_by_a_logged_number_passes(key):
         (CheckpointHook(save_best='mDise', rule='greater'), {}, 'Did you mean .*mDice'),
         (CheckpointHook(save_best='mDice', rule='greater'), {'prefix': 'val'}, 'Did you mean val/mDice'),
         (EarlyStoppingHook(monitor='mAUPR', rule='greater'), {'aupr': False}, r'monitor of the EarlyStoppingHook'),
+        (NoNewBestHook({'mAUPR': 'greater'}, 3), {'aupr': False}, r'monitors of the NoNewBestHook'),
     ],
 )
 def test_a_number_that_validation_never_yields(hook, options, message):

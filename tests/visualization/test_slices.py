@@ -73,3 +73,13 @@ def test_masks_of_another_size(tmp_path):
     write_volume(Volume(np.zeros((3, 4, 5), np.float32), np.eye(4)), tmp_path / 'a.nii.gz')
     with pytest.raises(ValueError, match='the masks have another one'):
         draw_slice(str(tmp_path / 'a.nii.gz'), {'Prediction': np.zeros((1, 3, 4, 6), np.uint8)}, 40)
+
+
+def test_one_time_of_a_series_is_drawn(tmp_path):
+    ramp = np.broadcast_to(np.arange(8, dtype=np.int16)[:, None, None], (8, 6, 3))
+    series = np.stack([ramp, ramp[::-1]], axis=-1)
+    write_volume(Volume(series, np.eye(4), has_channels=True), tmp_path / 'series.nii.gz')
+    masks = np.zeros((1, 8, 6, 3), np.uint8)
+    first, second = (draw_slice(str(tmp_path / 'series.nii.gz'), {'m': masks}, 32, time) for time in (0, 1))
+    np.testing.assert_array_equal(first, second[:, ::-1])
+    assert first[0, 0, 0] < first[0, -1, 0]

@@ -29,10 +29,12 @@ def main(arguments: argparse.Namespace) -> None:
     found = list(stored_sets(apis.build_dataset(cfg, arguments.split)))
     if not found:
         raise ConfigError(
-            f'no pipeline of {arguments.split}_dataloader.dataset has a LoadStoredPatch, so there is nothing to store'
+            f'no pipeline of {arguments.split}_dataloader.dataset has a LoadStoredPatch or LoadSlice, so there is '
+            'nothing to store'
         )
     for dataset, step in found:
-        entries = [dataset.get_data_info(index) for index in range(len(dataset))]
+        # of slices, volumes are stored
+        entries = getattr(dataset, 'volumes', None) or [dataset.get_data_info(index) for index in range(len(dataset))]
         report = build_store(entries, step.store, arguments.jobs, arguments.verify, bar)
         console.print(
             f'{step.store.folder}: {report.built} cases built, {report.kept} kept, {report.num_bytes / 2**20:.1f} MiB'

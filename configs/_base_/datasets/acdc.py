@@ -65,5 +65,7 @@ test_dataloader = dict(
     dataset=dict(type=dataset_type, data_root=data_root, split='test', test_mode=True, pipeline=test_pipeline),
 )
 
-val_evaluator = dict(type='SliceSegMetric', surface=None)
+val_evaluator = dict(type='BalancedSliceMetric', surface='voxel')
 test_evaluator = dict(type='SliceSegMetric', tolerances=(1.0, 2.0))
+# with --tta: the mirrored slices that training saw too; quarter_turns=True adds those that it did not
+tta_cfg = dict(mirror_axes=(0, 1))

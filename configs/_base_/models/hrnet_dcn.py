@@ -1,19 +1,17 @@
 # HDC-HRNet as it was trained by the released scripts: full resolution, C = 48, deep supervision, no point refinement.
-num_classes = 4
-base_channels = 48
-size = (224, 224)
 model = dict(
     type='MedicalEncoderDecoder',
-    data_preprocessor=dict(type='SegDataPreProcessor', size=size, pad_val=0, seg_pad_val=255),
-    backbone=dict(type='HRNetDCN', in_channels=3, base_channels=base_channels),
+    data_preprocessor=dict(type='SegDataPreProcessor', size=(224, 224), pad_val=0, seg_pad_val=255),
+    backbone=dict(type='HRNetDCN', in_channels=3, base_channels=48),
     decode_head=dict(
         type='AggregateHead',
-        in_channels=[base_channels * 2**i for i in range(4)],
-        num_classes=num_classes,
+        in_channels=(48, 96, 192, 384),
+        num_classes=4,
         supervision_weights=(0.4, 0.3, 0.2, 0.1),
         loss_decode=dict(type='HDCHRNetLoss'),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
-tta_model = dict(type='MedicalSegTTAModel')
+# the loss depends on the epoch
+custom_hooks = [dict(type='LossEpochHook')]

@@ -1,7 +1,6 @@
 # PointRend as published (Kirillov et al., CVPR 2020): mmseg's cascade with a loss of the points, on HDC-HRNet.
 _base_ = './hrnet_dcn.py'
 streams = (48, 96, 192, 384)
-num_classes = 4
 model = dict(
     type='MedicalCascadeEncoderDecoder',
     num_stages=2,
@@ -9,7 +8,7 @@ model = dict(
         dict(
             type='AggregateHead',
             in_channels=streams,
-            num_classes=num_classes,
+            num_classes=4,
             supervision_weights=(0.4, 0.3, 0.2, 0.1),
             loss_decode=dict(type='HDCHRNetLoss'),
         ),
@@ -19,7 +18,7 @@ model = dict(
             in_index=(0, 1, 2, 3),
             channels=128,
             num_fcs=2,
-            num_classes=num_classes,
+            num_classes=4,
             dropout_ratio=0,
             loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
         ),

@@ -81,10 +81,7 @@ def _count(volume: Mapping[str, Any], num_classes: int) -> list[list[int]]:
     if axes is not None:
         labels = oriented(labels, axes)
     read: dict[str, Any] = dict(label_volume=labels, native_grid=labels.grid, label_map=volume.get('label_map'))
-    try:
-        array = LoadVolumeAnnotations(num_classes).transform(read)['gt_seg_map']
-    except DataError as error:
-        raise DataError(f'{labels.name}: {error}') from error
+    array = LoadVolumeAnnotations(num_classes).transform(read)['gt_seg_map']
     planes = np.moveaxis(array, 2, 0).reshape(array.shape[2], -1)
     return [np.bincount(plane, minlength=num_classes)[:num_classes].tolist() for plane in planes]
 

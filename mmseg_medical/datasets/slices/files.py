@@ -26,7 +26,7 @@ def read_file(path: str | Path, frame: int | None = None) -> Volume:
     Raises:
         DataError: The file cannot be read, is a series where a volume is wanted or the reverse, or has no such time.
     """
-    volume = _read(path)
+    volume = read_any(path)
     if frame is None:
         if volume.has_channels or volume.rank != 3:
             raise data_error(
@@ -60,7 +60,7 @@ def read_grid(path: str | Path) -> tuple[Grid, int | None]:
     """
     shape, affine = _header(Path(path)) if Path(path).name.endswith(('.nii', '.nii.gz')) else (None, None)
     if shape is None:
-        volume = _read(path)
+        volume = read_any(path)
         shape, affine = volume.array.shape, volume.affine
     if len(shape) not in (3, 4):
         raise data_error(
@@ -73,16 +73,19 @@ def read_grid(path: str | Path) -> tuple[Grid, int | None]:
 
 
 def oriented(volume: Volume, axes: str) -> Volume:
-    """Turn a volume (I, J, K) to an order of axes, without interpolation; one without an affine stays as it is.
+    """Turn a volume to an order of axes, without interpolation; one without an affine stays as it is.
 
     Args:
-        volume (Volume): Without channels.
+        volume (Volume): shape (I, J, K), or (I, J, K, C) with channels.
         axes (str): Where each axis points to, e.g. ``'LPS'``.
     """
     if volume.affine is None:
         return volume
     step = Reorient.plan(volume.grid, axes)
-    return Volume(step.apply(volume.array, 'nearest'), step.target.affine, volume.source)
+    first = np.moveaxis(volume.array, -1, 0) if volume.has_channels else volume.array
+    turned = step.apply(first, 'nearest')
+    turned = np.moveaxis(turned, 0, -1) if volume.has_channels else turned
+    return Volume(turned, step.target.affine, volume.source, volume.has_channels)
 
 
 def first_file(candidates: Iterable[Path], what: str) -> Path:
@@ -106,7 +109,12 @@ def first_file(candidates: Iterable[Path], what: str) -> Path:
     )
 
 
-def _read(path: str | Path) -> Volume:
+def read_any(path: str | Path) -> Volume:
+    """Read a file, or a folder with a DICOM series, whatever its axes are.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         return read_volume(path)
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ class LoadCase(LoadVolume):
     ``orientation`` of the entry, or else to that of the first file. What then still lies elsewhere is an error.
 
     Required keys: ``img_path``. Optionally ``modality_paths`` (files of the channels, instead), ``frame`` (time of a
-    series, from 0), ``orientation``.
+    series, from 0), ``orientation``. Or ``volume``, in memory, as of ``LoadVolume``.
 
     Added keys: those of ``LoadVolume``; ``native_grid`` is that of the turned volume.
 
@@ -28,8 +28,13 @@ class LoadCase(LoadVolume):
         super().__init__(num_channels, rank=3)
 
     def _volumes(self, results: dict[str, Any]) -> list[Volume]:
-        paths = results.get('modality_paths') or [results['img_path']]
-        volumes = [read_file(path, results.get('frame')) for path in paths]
+        if results.get('volume') is not None:
+            volumes = super()._volumes(results)
+        else:
+            paths = results.get('modality_paths') or [results['img_path']]
+            volumes = [read_file(path, results.get('frame')) for path in paths]
+        if any(volume.rank != self.rank for volume in volumes):
+            return volumes  # nothing to turn; the base class says what is wrong
         axes = results.get('orientation')
         if axes is None and volumes[0].affine is not None:
             axes = axis_directions(volumes[0].grid)

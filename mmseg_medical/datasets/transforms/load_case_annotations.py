@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.datasets.slices.files import oriented, read_file
 from mmseg_medical.datasets.transforms.load_volume_annotations import LoadVolumeAnnotations
 from mmseg_medical.geometry import axis_directions
@@ -35,9 +34,6 @@ class LoadCaseAnnotations(LoadVolumeAnnotations):
         native = results['native_grid']
         if native.affine is not None:
             volume = oriented(volume, axis_directions(native))
-        try:
-            results = super().transform({**results, 'label_volume': volume})
-        except DataError as error:  # which names the image
-            raise DataError(f'{volume.name}: {error}') from error
+        results = super().transform({**results, 'label_volume': volume})
         del results['label_volume']
         return results

@@ -3,16 +3,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 
-from mmseg_medical.datasets.errors import data_error
 from mmseg_medical.datasets.patch_store import Case, CaseFile
-from mmseg_medical.datasets.slices.grids import slice_grid, slice_step
+from mmseg_medical.datasets.slices.cutting import cut_slice
 from mmseg_medical.datasets.slices.store import SliceStore
 from mmseg_medical.datasets.transforms.load_stored_patch import LoadStoredPatch
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import Grid
 from mmseg_medical.registry import TRANSFORMS
 
 
@@ -68,38 +65,10 @@ class LoadSlice(LoadStoredPatch):
         self.store = SliceStore(store_dir, pipeline, steps, in_memory=in_memory)
 
     def _read(self, case: Case | CaseFile, results: dict[str, Any]) -> dict[str, Any]:
-        index = int(results['slice_index'])
+        index, number = int(results['slice_index']), results['num_slices']
         with case:
-            fields, size = case.fields, case.image.shape[1:]
-            self._check(size, results)
-            places = np.clip(np.arange(index - self.neighbours, index + self.neighbours + 1), 0, size[2] - 1).tolist()
-            slab = case.image[..., places[0] : places[-1] + 1]
-            image = np.concatenate([slab[..., place - places[0]] for place in places] * self.copies)
-            labels = None if case.labels is None else case.labels[..., index : index + 1]
-        native, grid = fields['native_grid'], slice_grid(Grid(size, fields.get('affine')), index)
-        results.update(fields)
-        results.update(
-            img=np.ascontiguousarray(image, np.float32),
-            native_grid=slice_grid(native, index),
-            grid_steps=[slice_step(step, index) for step in fields.get('grid_steps', ())],
-            ori_shape=native.size[:2],
-            img_shape=grid.size,
-            affine=grid.affine,
-            spacing_mm=grid.spacing_mm,
-            slice_spacing_mm=None if native.spacing_mm is None else native.spacing_mm[2],
-        )
-        if labels is not None:
-            results['gt_seg_map'] = np.ascontiguousarray(labels[..., 0])
+            results.update(cut_slice(case, index, number, self.neighbours, self.copies, results['img_path']))
         return results
-
-    def _check(self, size: Sequence[int], results: dict[str, Any]) -> None:
-        if size[2] != results['num_slices']:
-            raise data_error(
-                results['img_path'],
-                expected=f'{results["num_slices"]} slices, as its header has',
-                found=f'{size[2]} behind the pipeline of LoadSlice',
-                remedy='Steps must leave the last axis alone; the order of axes is orientation of the data set.',
-            )
 
     def __repr__(self) -> str:
         return (

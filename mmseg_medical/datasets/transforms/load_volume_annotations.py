@@ -149,12 +149,16 @@ def _from_memory(given: Any, results: dict[str, Any], name: str) -> Volume:
     else:
         volume = Volume(np.asarray(given), results['native_grid'].affine, name)
     if volume.has_channels:
-        raise data_error(name, expected='one label a voxel', found=f'shape {volume.array.shape}', remedy=_ONE_A_VOXEL)
+        found = f'shape {volume.array.shape}'
+        raise data_error(volume.name, expected='one label a voxel', found=found, remedy=_ONE_A_VOXEL)
     array = volume.array.view(np.uint8) if volume.array.dtype == bool else volume.array
     if array.dtype.kind not in 'iu':
-        whole = np.rint(array).astype(np.int64)
-        if not np.array_equal(whole, array):
-            raise data_error(name, expected='whole numbers as labels', found=f'fractions ({array.dtype})', remedy='')
+        finite = bool(np.isfinite(array).all())
+        whole = np.rint(array).astype(np.int64) if finite else array
+        if not finite or not np.array_equal(whole, array):
+            found = f'{"fractions" if finite else "NaN or infinite values"} ({array.dtype})'
+            raise data_error(volume.name, expected='whole numbers as labels', found=found, remedy='')
         array = whole
-    top = int(array.max(initial=0))
-    return Volume(array.astype(np.min_scalar_type(top)) if array.min(initial=0) >= 0 else array, volume.affine, name)
+    if array.min(initial=0) >= 0:
+        array = array.astype(np.min_scalar_type(int(array.max(initial=0))))
+    return Volume(array, volume.affine, volume.name)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 
+from mmseg_medical.errors import ConfigError, did_you_mean
 from mmseg_medical.evaluation.cases import CaseScores
+from mmseg_medical.evaluation.functional.legacy import VOLUME_PRESETS, VolumeScores
 from mmseg_medical.evaluation.metrics.case_seg_metric import CaseSegMetric
-from mmseg_medical.evaluation.metrics.gathering import Identity, sample_data
+from mmseg_medical.evaluation.metrics.gathering import Identity, prefixed, sample_data
 from mmseg_medical.registry import METRICS
 
 
@@ -25,6 +27,14 @@ class _Volume:
     target: dict[int, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What is known of a volume that was complete."""
+
+    scores: CaseScores
+    legacy: VolumeScores | None
+
+
 @METRICS.register_module()
 class SliceSegMetric(CaseSegMetric):
     """Scores of volumes whose slices are samples: a case is a volume, not a slice.
@@ -33,17 +43,47 @@ class SliceSegMetric(CaseSegMetric):
     ``spacing_mm`` of the volume (3 numbers, that between slices first). Slices arrive in any order and on any process;
     a volume is measured and its slices are dropped as soon as one process has all of them. Slices that the sampler
     repeats count once. Arguments and logged names as for
-    :class:`~mmseg_medical.evaluation.metrics.case_seg_metric.CaseSegMetric`.
+    :class:`~mmseg_medical.evaluation.metrics.case_seg_metric.CaseSegMetric`, and:
+
+    Args:
+        legacy (str | None): ``'hdc_hrnet'``, ``'hdc_hrnet_brats'`` or ``'hdc_hrnet_synapse'`` logs the numbers of that
+            release beside the others, to compare with its own and for nothing else, see
+            :mod:`~mmseg_medical.evaluation.functional.legacy`: ``legacy_dice``, ``legacy_dice.C`` of each class and,
+            of the first, ``legacy_precision``, ``legacy_recall``, ``legacy_accuracy``, ``legacy_hd95`` (in voxels) and
+            ``legacy_balanced``. It takes label maps without ignored pixels.
 
     Raises:
+        ConfigError: ``legacy`` is none of these.
         ValueError: in :meth:`process`, naming the image: one of these keys is missing or contradicts an earlier slice,
             slices of different sizes, see also the base class; in :meth:`evaluate`: slices of a volume are missing.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, legacy: str | None = None, **options: Any) -> None:
         super().__init__(**options)
+        if legacy is not None and legacy not in VOLUME_PRESETS:
+            known = ', '.join(VOLUME_PRESETS)
+            raise ConfigError(
+                f'legacy of SliceSegMetric must be one of {known}, found {legacy!r}.'
+                + did_you_mean(str(legacy), VOLUME_PRESETS)
+            )
+        self.legacy = legacy
         self._volumes: dict[str, _Volume] = {}
-        self._measured: dict[str, CaseScores] = {}
+        self._measured: dict[str, _Measured] = {}
+        self._legacy_scores: list[VolumeScores] = []
+
+    def logged_names(self) -> list[str]:
+        """See the base class."""
+        names = super().logged_names()
+        if self.legacy is None:
+            return names
+        nothing = np.zeros((1, 1, 1), np.uint8)
+        of_volume, _ = VOLUME_PRESETS[self.legacy]
+        legacy = self._legacy_numbers([of_volume(nothing, nothing, len(self.classes))])
+        return [*names, *prefixed(legacy, self.prefix)]
+
+    def compute_metrics(self, results: list[CaseScores]) -> dict[str, float]:
+        """See the base class."""
+        return super().compute_metrics(results) | self._legacy_numbers(self._legacy_scores)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Put the slices of one batch where they belong.
@@ -81,13 +121,38 @@ class SliceSegMetric(CaseSegMetric):
         if len(volume.pred) == number:
             self._measured[name] = self._measure_volume(name, self._volumes.pop(name))
 
-    def _measure_volume(self, name: str, volume: _Volume) -> CaseScores:
+    def _measure_volume(self, name: str, volume: _Volume) -> _Measured:
         order = range(volume.num_slices)
         pred, target = (np.stack([of[i] for i in order], axis=1) for of in (volume.pred, volume.target))
         try:
-            return self._measure(name, pred, target, volume.spacing_mm)
+            return _Measured(self._measure(name, pred, target, volume.spacing_mm), self._measure_legacy(pred, target))
         except (ValueError, TypeError) as error:
             raise type(error)(f'volume {name!r}: {error}') from error
+
+    def _measure_legacy(self, pred: np.ndarray, target: np.ndarray) -> VolumeScores | None:
+        if self.legacy is None:
+            return None
+        number = len(self.classes)
+        if len(target) != 1 or int(target.max(initial=0)) >= number:
+            found = f'{len(target)} masks' if len(target) != 1 else f'the label {int(target.max())}'
+            raise ValueError(f'legacy={self.legacy!r} takes label maps of 0..{number - 1}, found {found}')
+        of_volume, _ = VOLUME_PRESETS[self.legacy]
+        return of_volume(pred[0], target[0], number)
+
+    def _legacy_numbers(self, volumes: list[VolumeScores]) -> dict[str, float]:
+        """Logged numbers of ``legacy``, by class and over classes."""
+        if self.legacy is None:
+            return {}
+        _, over_volumes = VOLUME_PRESETS[self.legacy]
+        flat: dict[str, float] = {}
+        for metric, value in over_volumes(volumes).items():
+            if isinstance(value, list):
+                name = metric.removesuffix('_per_class')
+                names = [f'legacy_{name}.{of_class}' for of_class in self.classes[1:]]
+                flat.update(zip(names, value, strict=True))
+            else:
+                flat[f'legacy_{metric}'] = value
+        return flat
 
     def _gather(self, size: int) -> list[CaseScores]:
         measured = self._union(all_gather_object(self._measured))
@@ -111,8 +176,9 @@ class SliceSegMetric(CaseSegMetric):
         self._volumes, self._measured = {}, {}
         if not measured:
             raise ValueError('no slice was evaluated: the data loader of the evaluation is empty')
-        return list(measured.values())
+        self._legacy_scores = [one.legacy for one in measured.values() if one.legacy is not None]
+        return [one.scores for one in measured.values()]
 
     @staticmethod
-    def _union(ranks: list[dict[str, CaseScores]]) -> dict[str, CaseScores]:
+    def _union(ranks: list[dict[str, _Measured]]) -> dict[str, _Measured]:
         return {name: scores for rank in ranks for name, scores in rank.items()}

@@ -87,7 +87,8 @@ class ShearletController(nn.Module):
 class ShearletHead(PointwiseHead):
     """Implicit head of HDC-HRNet: encoded coordinates, shearlet basis and feature of each point, decoded together.
 
-    The defaults are the released configuration, e.g. 643,083 parameters for 720 channels and 4 classes.
+    The defaults are the released configuration, 643,084 parameters for 720 channels and 4 classes; 643,085 with the
+    scalar that mixes its logits with another head's, which that head has (``implicit_fusion``).
 
     An ``energy`` given to :meth:`forward` multiplies all three inputs of the decoder.
 

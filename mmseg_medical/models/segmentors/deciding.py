@@ -39,3 +39,16 @@ def decide(
     limit = torch.as_tensor(threshold, dtype=torch.float32, device=scores.device)
     limit = limit.reshape(-1, *(1,) * (scores.ndim - 1))
     return ((scores if probabilities else scores.sigmoid()) > limit).to(torch.uint8)
+
+
+def air_scores(number: int, multi_label: bool, probabilities: bool = False) -> list[float]:
+    """Scores of a voxel that is certainly background, one a class.
+
+    Args:
+        number (int): Number K of channels of the scores.
+        multi_label (bool): Whether classes may overlap.
+        probabilities (bool): Whether the scores are probabilities.
+    """
+    absent, present = (0.0, 1.0) if probabilities else (IMPOSSIBLE_LOGIT, 0.0)
+    first = absent if multi_label or number == 1 else present
+    return [first, *[absent] * (number - 1)]

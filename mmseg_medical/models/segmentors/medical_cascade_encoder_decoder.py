@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmseg.models import CascadeEncoderDecoder
 from torch import Tensor
 
@@ -17,6 +19,11 @@ class MedicalCascadeEncoderDecoder(MedicalEncoderDecoder, CascadeEncoderDecoder)
     the last head.
     """
 
+    @property
+    def deciding_head(self) -> Any:
+        """The last head, which corrects those before."""
+        return self.decode_head[-1]
+
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
         """Logits (N, K, H, W) of images (N, C, H, W): mmseg cannot run a ``PointHead`` in mode ``'tensor'``."""
-        return self.encode_decode(inputs, [dict(img_shape=inputs.shape[2:])] * len(inputs))
+        return self.network(inputs)

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mmseg_medical.geometry import CropPad, Frame, GridStep, Reorient, restore, restore_labels
-from mmseg_medical.models.segmentors.averaging import Network, averaged
-from mmseg_medical.models.segmentors.deciding import IMPOSSIBLE_LOGIT, activate, decide
+from mmseg_medical.models.segmentors.averaging import Network, averaged, views_of
+from mmseg_medical.models.segmentors.deciding import activate, air_scores, decide
 from mmseg_medical.models.segmentors.going_over import go_over
+from mmseg_medical.models.segmentors.native_grid import put_on_native_grid
 from mmseg_medical.registry import MODELS
 from mmseg_medical.structures import VolumeData
 
@@ -209,9 +210,7 @@ class VolumeSegmentor(BaseSegmentor):
             probabilities (bool | None): Whether they are; None: :attr:`gives_probabilities`.
         """
         given = self.gives_probabilities if probabilities is None else probabilities
-        absent, present = (0.0, 1.0) if given else (IMPOSSIBLE_LOGIT, 0.0)
-        first = absent if self.multi_label or self.out_channels == 1 else present
-        return [first, *[absent] * (self.out_channels - 1)]
+        return air_scores(self.out_channels, self.multi_label, given)
 
     @property
     def gives_probabilities(self) -> bool:
@@ -222,7 +221,8 @@ class VolumeSegmentor(BaseSegmentor):
         """Give :meth:`network`, or its mean over the mirrored views of ``test_cfg.mirror_axes``."""
         if not self.gives_probabilities:
             return self.network
-        return averaged([self.network], self.activate, self.test_cfg['mirror_axes'])
+        views = views_of(self.test_cfg['mirror_axes'], False, self.spatial_dims)
+        return averaged([self.network], self.activate, views)
 
     def activate(self, logits: Tensor, dim: int = 0) -> Tensor:
         """Probabilities of logits whose classes lie along ``dim``."""
@@ -292,9 +292,8 @@ class VolumeSegmentor(BaseSegmentor):
             return
         scores = self.infer(image, frame=frame).cpu()
         decide = partial(self.decide, probabilities=self.gives_probabilities)
-        sample.pred_sem_seg = VolumeData(data=torch.as_tensor(restore_labels(scores, steps, decide)))
-        native = torch.as_tensor(restore(scores.numpy(), steps, 'linear', fill=self.air_scores()))
-        sample.set_data({'seg_probs' if self.gives_probabilities else 'seg_logits': VolumeData(data=native)})
+        name = 'seg_probs' if self.gives_probabilities else 'seg_logits'
+        put_on_native_grid(sample, scores, steps, decide, name, self.air_scores())
 
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of a batch (N, C, *S), names with the prefix ``decode.``."""

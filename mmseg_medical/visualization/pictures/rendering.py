@@ -131,6 +131,11 @@ def _matplotlib_panel(scene: Scene, parts: Sequence[Part], size: tuple[int, int]
     canvas = FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot(projection='3d', facecolor=BACKGROUND)
     figure.subplots_adjust(0.0, 0.0, 1.0, 1.0)
+    low, high = scene.bounds
+    _frame(axes, low, high, scene)
+    canvas.draw()  # places on the page are known from here on
+    if scene.placed:
+        _write_marks(axes, low, high)
     # one collection for all: matplotlib sorts faces within a collection only
     corners, colors = [np.zeros((0, 3, 3))], [np.zeros((0, 4))]
     for part in parts:
@@ -143,8 +148,6 @@ def _matplotlib_panel(scene: Scene, parts: Sequence[Part], size: tuple[int, int]
         corners.append(triangles)
         colors.append(np.concatenate([shaded, np.full((len(shaded), 1), part.opacity)], 1))
     axes.add_collection3d(Poly3DCollection(np.concatenate(corners), facecolors=np.concatenate(colors)))
-    low, high = scene.bounds
-    _frame(axes, low, high, scene)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
@@ -157,13 +160,19 @@ def _frame(axes: Any, low: np.ndarray, high: np.ndarray, scene: Scene) -> None:
     axes.set_box_aspect(extent, zoom=0.92)
     axes.set_proj_type('ortho')
     axes.view_init(
-        elev=float(np.degrees(np.arctan2(VIEW[2], np.hypot(*VIEW[:2])))), azim=float(np.degrees(np.arctan2(*VIEW[1::-1])))
+        elev=float(np.degrees(np.arctan2(VIEW[2], np.hypot(*VIEW[:2])))),
+        azim=float(np.degrees(np.arctan2(*VIEW[1::-1]))),
     )
     axes.tick_params(colors=SOFT, labelsize=8)
     axes.grid(visible=True, color=LINE)
     axes.set_xlabel(scene.unit, color=SOFT, fontsize=9)
-    if scene.placed:
-        middle, reach = (low + high) / 2, extent / 2 + 0.06 * extent.max()
-        for letter, (axis, sign) in zip('LRPAIS', ((a, s) for a in range(3) for s in (-1, 1)), strict=True):
-            place = middle + sign * reach * np.eye(3)[axis]
-            axes.text(*place, letter, color='#ffd166', fontsize=13, fontweight='bold', ha='center', va='center')
+
+
+def _write_marks(axes: Any, low: np.ndarray, high: np.ndarray) -> None:
+    from mpl_toolkits.mplot3d import proj3d
+
+    middle, reach = (low + high) / 2, (high - low) / 2 + 0.08 * (high - low).max()
+    for letter, (axis, sign) in zip('LRPAIS', ((a, s) for a in range(3) for s in (-1, 1)), strict=True):
+        x, y, _ = proj3d.proj_transform(*(middle + sign * reach * np.eye(3)[axis]), axes.M)
+        x, y = axes.figure.transFigure.inverted().transform(axes.transData.transform((x, y)))
+        axes.figure.text(x, y, letter, color='#ffd166', fontsize=14, fontweight='bold', ha='center', va='center')

@@ -77,7 +77,7 @@ def surface_of(
     if box is None:
         return None
     part, start = mask[box], np.array([one.start for one in box], float)
-    field, inside = (_averaged(part, block) if block > 1 else (part.astype(np.float32), part))
+    field, inside = _averaged(part, block) if block > 1 else (part.astype(np.float32), part)
     if not inside.any():
         return None
     pad = 2 + math.ceil(4 * smoothing.sigma_voxels)

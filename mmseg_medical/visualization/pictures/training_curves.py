@@ -105,7 +105,9 @@ def curves_figure(runs: Mapping[str, Series], metrics: Sequence[str] = (), title
     if not groups:
         raise ConfigError('the runs logged neither loss, Dice, NSD nor learning rate; name --metrics')
     columns = len(groups) if len(groups) <= 3 else 2
-    figure, panels = dark_panels(len(groups), 11.5 / columns, 3.4, columns, title, 0.32 * math.ceil(len(runs) / 4) + 0.1)
+    figure, panels = dark_panels(
+        len(groups), 11.5 / columns, 3.4, columns, title, 0.32 * math.ceil(len(runs) / 4) + 0.1
+    )
     for axes, (heading, names) in zip(panels, groups.items(), strict=True):
         _draw(axes, runs, names)
         axes.set_title(plain(heading), fontsize=11, color=INK, loc='left', pad=8)

@@ -164,3 +164,11 @@ def test_empty_label(pair, tmp_path):
     write_volume(Volume(np.zeros(SIZE, np.uint8), AFFINE), tmp_path / 'label.nii.gz')
     results = RandomPatch((3, 3, 3), foreground_prob=1.0)(_load(pair, num_classes=4))
     assert results['augmentations'][0]['drawn_class'] is None
+
+
+def test_labels_in_memory_are_named_by_their_file():
+    labels = Volume(np.full(SIZE, 0.5), None, 'patient1_gt.nii.gz')
+    assert _message(dict(volume=np.zeros(SIZE), label_volume=labels)).startswith('patient1_gt.nii.gz: expected whole')
+    labels = Volume(np.full(SIZE, 7), None, 'patient1_gt.nii.gz')
+    given = dict(volume=np.zeros(SIZE), label_volume=labels)
+    assert 'patient1_gt.nii.gz' in _message(given, num_classes=4)

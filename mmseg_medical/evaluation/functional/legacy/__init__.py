@@ -12,14 +12,18 @@ from mmseg_medical.errors import did_you_mean
 from mmseg_medical.evaluation.functional.legacy.cases import Arrays, Scores
 from mmseg_medical.evaluation.functional.legacy.hacdr import hacdr_scores
 from mmseg_medical.evaluation.functional.legacy.hdc_hrnet import (
-    balanced_score,
     hd95_of_top_edges,
-    hd95_to_mask,
     hdc_hrnet_blocks_scores,
     hdc_hrnet_brats_scores,
     hdc_hrnet_scores,
     hdc_hrnet_slices_scores,
     hdc_hrnet_synapse_scores,
+)
+from mmseg_medical.evaluation.functional.legacy.hdc_hrnet_volumes import (
+    VOLUME_PRESETS,
+    VolumeScores,
+    balanced_score,
+    hd95_to_mask,
 )
 from mmseg_medical.evaluation.functional.legacy.hippocampus import hippocampus_scores, nsd_voxel, smoothed_dice
 from mmseg_medical.evaluation.functional.legacy.rare_unet import (
@@ -31,6 +35,8 @@ from mmseg_medical.evaluation.functional.legacy.rare_unet import (
 
 __all__ = [
     'LEGACY_PRESETS',
+    'VOLUME_PRESETS',
+    'VolumeScores',
     'balanced_score',
     'hd95_of_top_edges',
     'hd95_to_mask',

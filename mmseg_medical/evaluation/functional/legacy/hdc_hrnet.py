@@ -1,4 +1,4 @@
-"""Conventions of HDC-HRNet: volumes, Synapse, BraTS, the 2D helper, the block benchmark, the balanced score.
+"""Conventions of HDC-HRNet for a set: volumes, Synapse, BraTS, the 2D helper, the block benchmark.
 
 Distances are in voxels: none of them knows the spacing.
 """
@@ -10,6 +10,14 @@ import math
 import numpy as np
 
 from mmseg_medical.evaluation.functional.legacy.cases import Arrays, Scores, count, label_pairs, mean, with_means
+from mmseg_medical.evaluation.functional.legacy.hdc_hrnet_volumes import (
+    brats_over_volumes,
+    brats_volume_scores,
+    over_volumes,
+    synapse_over_volumes,
+    synapse_volume_scores,
+    volume_scores,
+)
 from mmseg_medical.evaluation.functional.surface import hausdorff, surface_distances
 
 _EPSILON = 1e-6
@@ -31,19 +39,7 @@ def hdc_hrnet_scores(pred: Arrays, target: Arrays, num_classes: int) -> Scores:
         ``balanced``, the :func:`balanced_score` of the means.
     """
     pairs = label_pairs(pred, target, num_classes)
-    per_class: dict[str, list[float]] = {name: [] for name in ('dice', 'precision', 'recall', 'accuracy', 'hd95')}
-    for label in range(1, num_classes):
-        masks = [(p == label, t == label) for p, t in pairs]
-        per_class['dice'].append(mean([_volume_dice(p, t) for p, t in masks]))
-        counts = [(*count(p, t), p.size) for p, t in masks]
-        per_class['precision'].append(mean([both / (of_pred + _EPSILON) for both, of_pred, _, _ in counts]))
-        per_class['recall'].append(mean([both / (of_target + _EPSILON) for both, _, of_target, _ in counts]))
-        per_class['accuracy'].append(
-            mean([(size - (a + b - 2 * both)) / (size + _EPSILON) for both, a, b, size in counts])
-        )
-        per_class['hd95'].append(mean([hd95_to_mask(p, t) for p, t in masks]))
-    scores = with_means(per_class)
-    return scores | {'balanced': balanced_score(mean(per_class['dice']), mean(per_class['hd95']))}
+    return over_volumes([volume_scores(p, t, num_classes) for p, t in pairs])
 
 
 def hdc_hrnet_synapse_scores(pred: Arrays, target: Arrays, num_classes: int) -> Scores:
@@ -61,12 +57,7 @@ def hdc_hrnet_synapse_scores(pred: Arrays, target: Arrays, num_classes: int) -> 
         dict: ``dice``, 0 if no class is left, and ``dice_per_class`` from class 1 on, 0 for a class in no target.
     """
     pairs = label_pairs(pred, target, num_classes)
-    per_class = []
-    for label in range(1, num_classes):
-        values = [_volume_dice(p == label, t == label) for p, t in pairs if (t == label).any()]
-        per_class.append(mean(values) if values else 0.0)
-    counted = [value for value in per_class if value > 0]
-    return {'dice': mean(counted) if counted else 0.0, 'dice_per_class': per_class}
+    return synapse_over_volumes([synapse_volume_scores(p, t, num_classes) for p, t in pairs])
 
 
 def hdc_hrnet_brats_scores(pred: Arrays, target: Arrays, num_classes: int) -> Scores:
@@ -79,8 +70,7 @@ def hdc_hrnet_brats_scores(pred: Arrays, target: Arrays, num_classes: int) -> Sc
         dict: ``dice`` and ``dice_per_class``, from class 1 on.
     """
     pairs = label_pairs(pred, target, num_classes)
-    labels = range(1, num_classes)
-    return with_means({'dice': [mean([_volume_dice(p == label, t == label) for p, t in pairs]) for label in labels]})
+    return brats_over_volumes([brats_volume_scores(p, t, num_classes) for p, t in pairs])
 
 
 def hdc_hrnet_slices_scores(pred: Arrays, target: Arrays, num_classes: int) -> Scores:
@@ -143,30 +133,6 @@ def hdc_hrnet_blocks_scores(pred: Arrays, target: Arrays, num_classes: int) -> S
     return with_means({'hd95': per_class})
 
 
-def hd95_to_mask(pred: np.ndarray, target: np.ndarray) -> float:
-    """95th percentile of the distances from each border to the other mask, in voxels.
-
-    Departs from the standard: the distance is to the mask, thus 0 inside it, not to its border; both directions are
-    pooled; one empty mask is worth 100, two are worth 0. A voxel is on the border if a face neighbour is outside the
-    mask, as all outside the grid is: every voxel of a volume of one slice is.
-
-    Args:
-        pred (np.ndarray): shape (*S), bool.
-        target (np.ndarray): shape (*S), bool.
-    """
-    from scipy import ndimage
-
-    if not pred.any() and not target.any():
-        return 0.0
-    if not pred.any() or not target.any():
-        return 100.0
-    distances = [
-        ndimage.distance_transform_edt(~other)[mask & ~ndimage.binary_erosion(mask)]
-        for mask, other in ((pred, target), (target, pred))
-    ]
-    return float(np.percentile(np.concatenate(distances), 95))
-
-
 def hd95_of_top_edges(pred: np.ndarray, target: np.ndarray) -> float:
     """95th percentile of the distances between the top edges of two masks, in pixels; NaN if a mask is empty.
 
@@ -184,19 +150,6 @@ def hd95_of_top_edges(pred: np.ndarray, target: np.ndarray) -> float:
     edges, others = _top_edges(pred), _top_edges(target)
     there, back = ndimage.distance_transform_edt(~others)[edges], ndimage.distance_transform_edt(~edges)[others]
     return float(np.percentile(np.concatenate((there, back)), 95))
-
-
-def balanced_score(dice: float, hd95: float) -> float:
-    """Score that selects the best checkpoint: Dice - HD95 / 10.
-
-    Departs from what one would expect: an HD95 above 100, or NaN, costs as much as one of 10.
-    """
-    return dice - 0.1 * (hd95 if hd95 <= 100 else 10.0)
-
-
-def _volume_dice(pred: np.ndarray, target: np.ndarray) -> float:
-    both, of_pred, of_target = count(pred, target)
-    return 2 * both / (of_pred + of_target + _EPSILON)
 
 
 def _hd95_of_slice(pred: np.ndarray, target: np.ndarray) -> float:

@@ -42,16 +42,16 @@ class SpectralConv(nn.Module):
         height, width = x.shape[2:]
         rows, columns = min(self.modes, height // 2 + 1), min(self.modes, width // 2 + 1)
         negative = min(self.modes, height - rows) if self.negative_rows else 0
-        spectrum = torch.fft.rfft2(x, norm='ortho')[..., :columns]
-        parts = [
-            self._mix(spectrum[:, :, :rows], self.weight[:, :, :rows, :columns]),
-            spectrum.new_zeros(*x.shape[:2], height - rows - negative, columns),
-        ]
+        # axis by axis, so that the second transform is of the columns alone that are kept
+        spectrum = torch.fft.rfft(x, dim=3, norm='ortho')[..., :columns]
+        spectrum = torch.fft.fft(spectrum, dim=2, norm='ortho')
+        y = self._mix(spectrum[:, :, :rows], self.weight[:, :, :rows, :columns])
         if negative:
             # row -r of the spectrum has the weights modes + r - 1
             weight = self.weight[:, :, self.modes : self.modes + negative, :columns].flip(2)
-            parts.append(self._mix(spectrum[:, :, -negative:], weight))
-        y = torch.fft.ifft(torch.cat(parts, dim=2), dim=2, norm='ortho')
+            dropped = spectrum.new_zeros(*x.shape[:2], height - rows - negative, columns)
+            y = torch.cat((y, dropped, self._mix(spectrum[:, :, -negative:], weight)), dim=2)
+        y = torch.fft.ifft(y, n=height, dim=2, norm='ortho')
         # Columns that are their own conjugates: FFT libraries differ in what they make of an imaginary part there.
         own = [0, width // 2] if width % 2 == 0 and width // 2 < columns else [0]
         y = torch.complex(y.real, y.imag.index_fill(3, torch.tensor(own, device=y.device), 0))

@@ -19,22 +19,19 @@ def haar(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         >>> [band.item() for band in haar(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))]
         [5.0, -1.0, -2.0, 0.0]
     """
-    a, b, c, d = x[..., ::2, ::2], x[..., ::2, 1::2], x[..., 1::2, ::2], x[..., 1::2, 1::2]
-    top, bottom, top_change, bottom_change = a + b, c + d, a - b, c - d
-    return (
-        (top + bottom) / 2,
-        (top_change + bottom_change) / 2,
-        (top - bottom) / 2,
-        (top_change - bottom_change) / 2,
+    top, bottom = x.unflatten(-2, (-1, 2)).unbind(-2)
+    (left, right), (left_change, right_change) = (
+        rows.unflatten(-1, (-1, 2)).unbind(-1) for rows in ((top + bottom) / 2, (top - bottom) / 2)
     )
+    return left + right, left - right, left_change + right_change, left_change - right_change
 
 
 def inverse_haar(ll: Tensor, lh: Tensor, hl: Tensor, hh: Tensor) -> Tensor:
     """Undo :func:`haar`: four bands (..., H, W) to (..., 2 H, 2 W)."""
     # the transform is its own inverse: orthonormal and symmetric
-    a, b, c, d = (ll + lh + hl + hh) / 2, (ll - lh + hl - hh) / 2, (ll + lh - hl - hh) / 2, (ll - lh - hl + hh) / 2
-    rows = torch.stack((torch.stack((a, b), -1), torch.stack((c, d), -1)), -3)
-    return rows.flatten(-2).flatten(-3, -2)
+    mean = torch.stack((ll + lh, ll - lh), -1).flatten(-2)
+    change = torch.stack((hl + hh, hl - hh), -1).flatten(-2)
+    return torch.stack((mean + change, mean - change), -2).flatten(-3, -2) / 2
 
 
 class WaveletBlock(nn.Module):

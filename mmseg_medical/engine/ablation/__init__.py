@@ -1,0 +1,1 @@
+"""Many configs trained and tested alike, and compared in one table."""
