@@ -18,7 +18,7 @@ from mmseg_medical.datasets.phantoms import (
 PHOTOGRAPH = (64, 96)
 VOLUME = (32, 64, 32)
 SLICE = (32, 40)
-SLICE_DATASETS = ('ACDCDataset', 'MnMsDataset', 'BraTSDataset', 'SynapseDataset')
+SLICE_DATASETS = ('ACDCDataset', 'MnMsDataset', 'BraTSDataset', 'SynapseDataset', 'MSDSliceDataset')
 # the smallest widths: that of HDC-HRNet's blocks, and one whose groups have more than a value on maps of one pixel
 WIDTHS = {'HRNetDCN': 8, 'HRNetResNet34': 16}
 STREAM_HEADS = ('AggregateHead', 'PointRendHead', 'ConstellationHead', 'ImplicitHead', 'ProjectionHead', 'PointHead')
@@ -38,6 +38,7 @@ def write_roots(folder: Path) -> dict[str, str]:
         'IDRiDDataset': str(folder / 'idrid'),
         'DDRDataset': str(folder / 'ddr'),
         'MSDDataset': str(folder / 'msd'),
+        'MSDSliceDataset': str(folder / 'msd'),
         'ACDCDataset': str(folder / 'acdc'),
         'MnMsDataset': str(folder / 'mnms'),
         'BraTSDataset': str(folder / 'brats'),

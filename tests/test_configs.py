@@ -82,6 +82,7 @@ PREDICTING = [
     *(ROOT / 'configs' / 'hdc_hrnet').glob('*.py'),
     *(ROOT / 'configs' / 'hdc_hrnet' / 'ablations').glob('[hipr]*.py'),
     ROOT / 'configs' / 'hdc_hrnet' / 'ablations' / 'backbone_hrnet.py',
+    *(ROOT / 'configs' / 'hippocampus').glob('unet2d*.py'),
 ]
 
 

@@ -1,7 +1,7 @@
-"""Draw cases, predictions and trainings as PNG; surfaces also as a page that turns.
+r"""Draw cases, predictions and trainings as PNG; surfaces also as a page that turns.
 
     python tools/visualize.py grid --config configs/rare_unet/hippocampus.py --split val --out grid.png
-    python tools/visualize.py surfaces --images images --labels labels --pred predictions --cases hippocampus_006 \\
+    python tools/visualize.py surfaces --images images --labels labels --pred predictions --cases hippocampus_006 \
         --out surfaces.png --html surfaces.html
     python tools/visualize.py curves work_dirs/a work_dirs/b --out curves.png
 

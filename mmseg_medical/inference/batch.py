@@ -39,6 +39,7 @@ class BatchOptions:
             DICOM, PNG for other photographs.
         probabilities (bool): Write them too, into ``probabilities``.
         overlay (bool): Draw image and labels, into ``overlays``.
+        uncertainty (bool): Write its maps too, into ``uncertainty``.
         overwrite (bool): Do finished cases again.
     """
 
@@ -47,6 +48,7 @@ class BatchOptions:
     probabilities: bool = False
     overlay: bool = False
     overwrite: bool = False
+    uncertainty: bool = False
 
     def __post_init__(self) -> None:
         if self.suffix is not None and self.suffix not in _KEEP_SUFFIX:
@@ -107,6 +109,8 @@ def _one(predictor: Predictor, case: Case, options: BatchOptions, before: dict[s
         'model_id': predictor.identity,
         'settings': {'suffix': options.suffix, 'probabilities': options.probabilities, 'overlay': options.overlay},
     }
+    if options.uncertainty:
+        entry['settings']['uncertainty'] = True
     if not options.overwrite and _is_finished(before, entry, options.out):
         return {**before, 'status': 'skipped'}
     start = time.perf_counter()
@@ -123,11 +127,15 @@ def _predict(predictor: Predictor, case: Case, options: BatchOptions) -> dict[st
     image: Any = case.inputs if len(case.inputs) > 1 else case.inputs[0]
     if case.series_uid is not None:
         image = read_dicom_series(case.inputs[0], case.series_uid)
-    segmentation = predictor.predict(image, case_id=case.case_id, probabilities=options.probabilities)
+    segmentation = predictor.predict(
+        image, case_id=case.case_id, probabilities=options.probabilities, uncertainty=options.uncertainty
+    )
     suffix = options.suffix or _suffix(case.inputs[0], segmentation)
     extra: list[Path] = []
+    kind = '.npy' if segmentation.grid.affine is None else suffix if suffix in _WITH_AFFINE else '.nii.gz'
+    if options.uncertainty:
+        extra += segmentation.save_uncertainty(options.out / 'uncertainty' / f'{case.case_id}{kind}')
     if options.probabilities:
-        kind = '.npy' if segmentation.grid.affine is None else suffix if suffix in _WITH_AFFINE else '.nii.gz'
         name = options.out / 'probabilities' / f'{case.case_id}{kind}'
         extra.append(segmentation.save_probabilities(name))
     if options.overlay:

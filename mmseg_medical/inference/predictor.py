@@ -14,6 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Grid, Volume, file_stem
 from mmseg_medical.inference.component_filter import ComponentFilter
+from mmseg_medical.inference.dropout_samples import DropoutSamples
 from mmseg_medical.inference.loading import LoadedModel, build_models, label_names, load_from_checkpoints
 from mmseg_medical.inference.model_directory import load_model_directory
 from mmseg_medical.inference.photograph_inference import PhotographInference
@@ -22,6 +23,7 @@ from mmseg_medical.inference.segmentation import Segmentation
 from mmseg_medical.inference.slice_inference import SliceInference
 from mmseg_medical.inference.volume_inference import VolumeInference
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
+from mmseg_medical.models.segmentors.uncertainty import NUM_SUMS, uncertainty_maps
 from mmseg_medical.visualization.volume_overlay import overlay_picture
 
 _PRECISIONS = ('float32', 'bfloat16', 'float16')
@@ -44,6 +46,10 @@ class Predictor:
         trusted: Read checkpoints and model directories that may run code.
         scale: Into how many voxels those of the file are divided along each of its axes, one number or one an axis:
             labels at 2 or 4 times the resolution, of networks with an implicit head.
+        planes: Of networks of slices: ``'axial'``, ``'coronal'``, ``'sagittal'``; probabilities of several are averaged
+            on the grid of the file. None given: the slices of the config's tests.
+        mc_dropout: Average so many samples of dropout of each network, see docs/uncertainty.md; 0 switches it off.
+        seed: Of these samples, the same for every image.
 
     Raises:
         ConfigError: The config cannot be used, or there is no such device.
@@ -65,6 +71,9 @@ class Predictor:
         component_filter: ComponentFilter | Mapping[str, Any] | None = None,
         trusted: bool = False,
         scale: int | Sequence[int] = 1,
+        planes: str | Sequence[str] = (),
+        mc_dropout: int = 0,
+        seed: int = 0,
     ) -> None:
         if precision not in (None, *_PRECISIONS):
             raise ConfigError(f'precision must be one of {", ".join(_PRECISIONS)}, found {precision!r}')
@@ -78,8 +87,11 @@ class Predictor:
         given = component_filter if component_filter is not None else options.get('component_filter')
         self.component_filter = ComponentFilter.from_config(given)
         self.component_filter.check(self.names)
-        self._inference = _inference(models, loaded.cfg, tta, precision, scale)
-        settings = repr((tta, precision, self.component_filter, *(() if scale == 1 else (scale,))))
+        self._sampled = DropoutSamples(models, mc_dropout, seed)
+        self._inference = _inference(models, loaded.cfg, tta, precision, scale, planes, mc_dropout)
+        added = {'planes': planes, 'mc_dropout': (mc_dropout, seed) if mc_dropout else 0}
+        given_ones = [(key, value) for key, value in added.items() if value]
+        settings = repr((tta, precision, self.component_filter, *(() if scale == 1 else (scale,)), *given_ones))
         self.identity = hashlib.sha256(f'{loaded.identity} {settings}'.encode()).hexdigest()
 
     @property
@@ -88,7 +100,12 @@ class Predictor:
         return isinstance(self._inference, PhotographInference)
 
     def predict(
-        self, image: Image | Sequence[Image], *, case_id: str | None = None, probabilities: bool = False
+        self,
+        image: Image | Sequence[Image],
+        *,
+        case_id: str | None = None,
+        probabilities: bool = False,
+        uncertainty: bool = False,
     ) -> Segmentation:
         """Segment one image.
 
@@ -98,6 +115,7 @@ class Predictor:
                 path, a Volume (H, W, 3) in RGB or an array (H, W, 3) in BGR as OpenCV reads it.
             case_id: For messages; default: from the name of the file.
             probabilities: Yield them too; they take 4 K bytes a voxel.
+            uncertainty: Yield its maps too, of the networks, samples of dropout and planes; 4 (K + 7) bytes a voxel.
 
         Returns:
             Segmentation: On the grid of the image; with a ``scale`` of smaller voxels over the same field of view.
@@ -108,14 +126,20 @@ class Predictor:
         """
         source = _source(image)
         case_id = case_id or (file_stem(source) or Path(source).stem if source else 'image')
-        labels, values, grid = self._inference.predict(image, case_id, probabilities)
+        maps: dict[str, Volume] | None = None
+        with self._sampled:
+            if uncertainty:
+                labels, values, maps, grid = self._uncertain(image, case_id)
+            else:
+                labels, values, grid = self._inference.predict(image, case_id, probabilities)
         grid = Grid(grid.size, grid.affine, source or case_id)
         return Segmentation(
             self.component_filter.apply(_label_volume(labels, grid, self._multi_label), self.names),
             self.names,
             grid,
-            None if values is None else _channels_last(values, grid),
+            _channels_last(values, grid) if probabilities and values is not None else None,
             source,
+            maps,
         )
 
     def visualize(self, image: Image | Sequence[Image], *, case_id: str | None = None) -> np.ndarray:
@@ -139,6 +163,14 @@ class Predictor:
         """Return the image as it is drawn: of several modalities the first, photographs in RGB."""
         return self._inference.load_image(image)
 
+    def _uncertain(self, image: Any, case_id: str) -> tuple[np.ndarray, np.ndarray, dict[str, Volume], Grid]:
+        if isinstance(self._inference, PhotographInference):
+            raise ConfigError('uncertainty is mapped for volumes and their slices, not for photographs')
+        labels, sums, grid = self._inference.predict_sums(image, case_id)
+        maps = uncertainty_maps(torch.from_numpy(sums), self._multi_label)
+        named = {name: Volume(one.numpy(), grid.affine, grid.name) for name, one in maps.items()}
+        return labels, sums[:-NUM_SUMS], named, grid
+
     @property
     def _multi_label(self) -> bool:
         return bool(self._inference.first.multi_label)
@@ -155,26 +187,40 @@ def _load(config_or_dir: str | Path | Config, checkpoint: Any, trusted: bool) ->
 
 
 def _inference(
-    models: list[Any], cfg: Config, tta: bool | Sequence[int], precision: str | None, scale: int | Sequence[int]
+    models: list[Any],
+    cfg: Config,
+    tta: bool | Sequence[int],
+    precision: str | None,
+    scale: int | Sequence[int],
+    planes: str | Sequence[str],
+    mc_dropout: int,
 ) -> VolumeInference | SliceInference | PhotographInference:
     reduced = None if precision in (None, 'float32') else getattr(torch, precision)
     if tta is True and 'tta_cfg' in cfg:  # segmentors that average views by themselves
         for model in models:
             model.test_cfg = ConfigDict({**(model.test_cfg or {}), **cfg.tta_cfg})
-    if isinstance(models[0], MedicalEncoderDecoder):
-        if scale != 1:
-            raise ConfigError(f'photographs and slices are segmented at their own resolution, found scale={scale}')
-        if slice_loader(pipeline_steps(cfg)) is not None:
-            return SliceInference(models, cfg, tta, reduced)
-        return PhotographInference(models, cfg, tta, reduced)
-    if not isinstance(models[0], VolumeSegmentor):
+    samples = max(mc_dropout, 1)
+    first, in_slices = models[0], slice_loader(pipeline_steps(cfg)) is not None
+    if not isinstance(first, MedicalEncoderDecoder | VolumeSegmentor):
         raise ConfigError(
             f'a Predictor needs a VolumeSegmentor or a MedicalEncoderDecoder, model.type is {cfg.model.type}'
         )
-    for model in models:
-        if precision is not None:
+    if scale != 1 and (in_slices or isinstance(first, MedicalEncoderDecoder)):
+        raise ConfigError(f'photographs and slices are segmented at their own resolution, found scale={scale}')
+    if planes and not in_slices:
+        raise ConfigError(
+            f'volumes are cut along planes for models whose pipeline begins with LoadSlice, found planes={planes!r}'
+        )
+    if isinstance(first, VolumeSegmentor) and precision is not None:
+        for model in models:
             model.test_cfg['precision'] = None if reduced is None else precision
-    return VolumeInference(models, cfg, tta, scale)
+    if in_slices:
+        return SliceInference(models, cfg, tta, reduced, planes, samples)
+    if isinstance(first, VolumeSegmentor):
+        return VolumeInference(models, cfg, tta, scale, samples)
+    if mc_dropout:
+        raise ConfigError('dropout is sampled for volumes and their slices, not for photographs: mc_dropout=0')
+    return PhotographInference(models, cfg, tta, reduced)
 
 
 def _source(image: Any) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,19 @@ from mmseg_medical.geometry import Frame, Grid, Resample, Volume, read_volume, r
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
 from mmseg_medical.models.segmentors import VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import averaged, views_of
+from mmseg_medical.models.segmentors.going_over import go_over
+from mmseg_medical.models.segmentors.uncertainty import NUM_SUMS, member_sums
 
 Prediction = tuple[np.ndarray, np.ndarray | None, Grid]
+
+
+class _Prepared(NamedTuple):
+    """An image on its way: ``image`` (C, *S), the steps that led to it from ``grid``, where it lies in its case."""
+
+    image: Tensor
+    steps: Sequence[Any]
+    grid: Grid
+    frame: Frame | None
 
 
 class VolumeInference:
@@ -30,6 +41,7 @@ class VolumeInference:
             ``tta_cfg``.
         scale (int | Sequence[int]): Into how many the voxels of the file are divided along each axis, for heads that
             know points between them.
+        samples (int): Times that each network is gone through, which its dropout makes different ones.
 
     Raises:
         ConfigError: The axes are not those of the images, or none are known; or the head knows no such points.
@@ -41,6 +53,7 @@ class VolumeInference:
         cfg: Config,
         tta: bool | Sequence[int] = False,
         scale: int | Sequence[int] = 1,
+        samples: int = 1,
     ) -> None:
         self.models = list(models)
         self.first = self.models[0]
@@ -48,10 +61,12 @@ class VolumeInference:
         for model in self.models:
             model.frame_of((1,) * model.spatial_dims, scale=self.scale)
         views = views_of(_mirror_axes(self.first, cfg, tta), False, self.first.spatial_dims)
-        self.averages = len(self.models) > 1 or len(views) > 1
+        members = [model.network for model in self.models for _ in range(samples)]
+        self.averages = len(members) > 1 or len(views) > 1
         self.network: Callable[[Tensor], Tensor] = self.first.network
         if self.averages:
-            self.network = averaged([model.network for model in self.models], self.first.activate, views)
+            self.network = averaged(members, self.first.activate, views)
+        self.sums = member_sums(members, self.first.activate, self.first.multi_label, views)
         steps = pipeline_steps(cfg)
         for step in steps:
             if step.get('type') == 'LoadVolume':  # so that its error, which names the file, comes before the network's
@@ -84,6 +99,41 @@ class VolumeInference:
             tuple: Labels (1, *S) or masks (K, *S), uint8 (more than 256 classes int64); probabilities (K, *S), float32,
             or None; the grid of the file, of smaller voxels where there is a scale.
         """
+        with self._prepared(image, case_id) as ready:
+            if probabilities:
+                labels, values = self._with_probabilities(ready.image, ready.steps, ready.frame)
+            else:
+                labels = self.first.segment(ready.image, ready.steps, self.network, self.averages, ready.frame).numpy()
+                values = None
+        return labels, values, ready.grid
+
+    @torch.no_grad()
+    def predict_sums(self, image: Any, case_id: str) -> Prediction:
+        """Segment one image and tell how far the members agree.
+
+        Args:
+            image (Any): See :meth:`predict`.
+            case_id (str): For messages.
+
+        Returns:
+            tuple: Labels; mean probabilities and what else
+            :func:`~mmseg_medical.models.segmentors.uncertainty.member_sums` gives, (K + 3, *S), float32; the grid.
+        """
+        number, air = self.first.out_channels, [*self.first.air_scores(True), *[0.0] * NUM_SUMS]
+        with self._prepared(image, case_id) as ready:
+            scores = go_over(
+                self.sums,
+                ready.image,
+                self.first.test_cfg,
+                num_classes=number + NUM_SUMS,
+                background=air,
+                frame=ready.frame,
+            )
+        sums = restore(scores.cpu().numpy(), ready.steps, 'linear', fill=air)
+        return self.first.decide(torch.from_numpy(sums[:number]), True).numpy(), sums, ready.grid
+
+    @contextmanager
+    def _prepared(self, image: Any, case_id: str) -> Iterator[_Prepared]:
         packed = self.pipeline(self.prepare(image, case_id))
         meta = packed['data_samples'].metainfo
         if meta.get('scale_level'):
@@ -98,12 +148,7 @@ class VolumeInference:
         with ExitStack() as levels:
             for model in self.models:
                 levels.enter_context(model.routed(tensor.shape[1:], meta.get('affine')))
-            if probabilities:
-                labels, values = self._with_probabilities(tensor, steps, frame)
-            else:
-                labels = self.first.segment(tensor, steps, self.network, self.averages, frame).numpy()
-                values = None
-        return labels, values, grid
+            yield _Prepared(tensor, steps, grid, frame)
 
     def _with_probabilities(
         self, image: Tensor, steps: Sequence[Any], frame: Frame | None

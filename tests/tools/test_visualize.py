@@ -68,7 +68,9 @@ def test_kinds_on_files(kind, files, call):
 
 def test_in_space_without_pyvista(files, call, monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *rest: None if name == 'pyvista' else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name, *rest: None if name == 'pyvista' else find(name, *rest)
+    )
     words = [*named(files, 'images', 'labels', 'pred'), '--classes', 'front', 'back', '--iterations', 3]
     out, page = files / 'out.png', files / 'out.html'
     code, text = call('agreement', *words, '--cases', 'case_2', '--out', out, '--html', page)

@@ -69,7 +69,7 @@ def test_what_cannot_be_shown():
 
 
 def test_the_shell_is_translucent_and_in_each_panel():
-    scene = surface_scene(volume_case(), SMOOTHING, shell=True)
+    scene = surface_scene(volume_case(), SMOOTHING, enclosed=True)
     assert [parts[-1].opacity < 0.5 for parts in scene.panels.values()] == [True, True]
 
 
@@ -110,7 +110,7 @@ def test_size_of_the_figure(monkeypatch):
     monkeypatch.setattr(rendering, 'render_with_matplotlib', lambda scene: blank)
     written = png(rendering.scene_figure(surface_scene(volume_case(), SMOOTHING), 'matplotlib', 'x'))
     width = int.from_bytes(written[16:20], 'big')
-    assert width == round(2 * 5.4 * 144)
+    assert width == pytest.approx(2 * 5.4 * 144, abs=1)
 
 
 def test_the_page_needs_nothing_else():

@@ -81,11 +81,13 @@ def test_every_sheet(make):
     case = make()
     choices = random_choices(Cases(case), [case.case_id], 4, 0, 2)
     width, height = size(grid_figure(choices, 2, columns=2))
-    assert width == 144 * 4.3 * min(2, len(choices))
+    assert width == pytest.approx(144 * 4.3 * min(2, len(choices)), abs=1)
     assert height > 100
-    assert size(overview_figure(choices, 2, 'pred', columns=2))[0] == round(144 * 2.35 * min(2, len(choices)))
-    assert size(triplet_figure(choices[:1], 2))[0] == round(144 * 7.2)
-    assert size(detail_figure(choices[0], 2))[0] == round(144 * 9.2)
+    assert size(overview_figure(choices, 2, 'pred', columns=2))[0] == pytest.approx(
+        144 * 2.35 * min(2, len(choices)), abs=1
+    )
+    assert size(triplet_figure(choices[:1], 2))[0] == pytest.approx(144 * 7.2, abs=1)
+    assert size(detail_figure(choices[0], 2))[0] == pytest.approx(144 * 9.2, abs=1)
 
 
 def test_every_structure_is_in_the_picture():
@@ -107,8 +109,10 @@ def test_numbers_of_the_detail():
 
 
 def test_multiplanar():
-    assert size(multiplanar_figure(volume_case()))[0] == round(3 * 3.2 * 144)
-    assert size(multiplanar_figure(volume_case(affine=False), {2: [0, 10]}, count=1))[0] == round(2 * 3.2 * 144)
+    assert size(multiplanar_figure(volume_case()))[0] == pytest.approx(3 * 3.2 * 144, abs=1)
+    assert size(multiplanar_figure(volume_case(affine=False), {2: [0, 10]}, count=1))[0] == pytest.approx(
+        2 * 3.2 * 144, abs=1
+    )
     with pytest.raises(ValueError, match='axial slices 0 to 10, not 40'):
         multiplanar_figure(volume_case(), {2: [40]})
     with pytest.raises(ConfigError, match='two axes'):

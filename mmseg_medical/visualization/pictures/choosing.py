@@ -55,11 +55,12 @@ def spread_slices(mask: np.ndarray, axis: int, count: int) -> list[int]:
     >>> spread_slices(mask, 0, 3)
     [2, 4, 6]
     """
-    area = np.count_nonzero(mask, axis=tuple(a for a in range(3) if a != axis))
+    area = mask.sum(axis=tuple(a for a in range(3) if a != axis))
+    wanted = min(count, len(np.flatnonzero(area)))
     middles = (np.arange(count) + 0.5) / count * area.sum()
     chosen = {int(index) for index in np.searchsorted(np.cumsum(area), middles)}
     for index in np.argsort(-area, kind='stable'):  # a thick slice may be the middle of several parts
-        if len(chosen) < min(count, np.count_nonzero(area)):
+        if len(chosen) < wanted:
             chosen.add(int(index))
     return sorted(chosen)
 

@@ -15,7 +15,7 @@ from mmseg_medical.visualization.palette import Color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 BACKGROUND = '#1a1a2e'
 PANEL = '#23233b'
@@ -104,7 +104,7 @@ def show(axes: Axes, picture: np.ndarray, title: str = '', size: float = 9.5) ->
         axes.set_title(plain(title), fontsize=size, color=INK, pad=5)
 
 
-def legend(figure: Figure | SubFigure, entries: Sequence[tuple[str, Color]], note: str = '', top: float = 0.3) -> None:
+def legend(figure: Figure, entries: Sequence[tuple[str, Color]], note: str = '', top: float = 0.3) -> None:
     """Write names and colours into the space at the bottom, and a note under them.
 
     Args:
@@ -115,7 +115,7 @@ def legend(figure: Figure | SubFigure, entries: Sequence[tuple[str, Color]], not
     """
     from matplotlib.patches import Patch
 
-    height = figure.get_figure(root=True).get_size_inches()[1]  # type: ignore[union-attr]
+    height = figure.get_size_inches()[1]
     handles = [Patch(facecolor=unit(color), edgecolor='none', label=plain(name)) for name, color in entries]
     if handles:
         figure.legend(

@@ -63,9 +63,10 @@ def facts(choice: Choice, plane: Plane, segmentation: np.ndarray) -> list[tuple[
         ('size', ' × '.join(map(str, case.image.size)) + f' {unit_name}'),
         ('spacing', 'not known' if spacing is None else ' × '.join(f'{value:.3g}' for value in spacing) + ' mm'),
         ('values', f'{number(float(array.min()))} to {number(float(array.max()))}'),
-        ('in the slice', f'{number(low)} to {number(high)}'),
-        ('', ''),
     ]
+    if case.image.rank == 3:
+        rows.append(('in the slice', f'{number(low)} to {number(high)}'))
+    rows.append(('', ''))
     total = segmentation[0].size
     for k in case.structures.drawn:
         count = int(np.count_nonzero(case.structures.mask(segmentation, k)))

@@ -66,14 +66,14 @@ class Scene:
         return list({part.name: part.color for parts in self.panels.values() for part in parts}.items())
 
 
-def surface_scene(case: PictureCase, smoothing: Smoothing, which: str | None = None, shell: bool = False) -> Scene:
+def surface_scene(case: PictureCase, smoothing: Smoothing, which: str | None = None, enclosed: bool = False) -> Scene:
     """Show the structures of truth and prediction side by side, both smoothed in the same way.
 
     Args:
         case (PictureCase): A volume.
         smoothing (Smoothing): Of all surfaces.
         which (str | None): ``'truth'`` or ``'pred'`` shows one alone.
-        shell (bool): Put them into a translucent surface of the image, where it exceeds 15 % of its contrast.
+        enclosed (bool): Put them into a translucent surface of the image, where it exceeds 15 % of its contrast.
 
     Raises:
         ConfigError: It is a photograph.
@@ -92,7 +92,7 @@ def surface_scene(case: PictureCase, smoothing: Smoothing, which: str | None = N
     if box is None:
         raise no_foreground(f'case {case.case_id}', ' or '.join(masks).lower())
     block = block_size(box, smoothing)
-    around = _shell(case, smoothing) if shell else []
+    around = _shell(case, smoothing) if enclosed else []
     panels = {}
     for title, ones in masks.items():
         parts = []

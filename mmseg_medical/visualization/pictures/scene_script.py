@@ -130,7 +130,7 @@ SCRIPT = r"""
       gl.enable(gl.DEPTH_TEST);
       gl.enable(gl.BLEND);
       gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
-      const { right, up, toward } = view(), fit = 0.88 * camera.zoom / radius * Math.min(w, h);
+      const { right, up, toward } = view(), fit = 0.95 * camera.zoom / radius * Math.min(w, h);
       gl.uniform3fv(at('right'), right); gl.uniform3fv(at('up'), up); gl.uniform3fv(at('toward'), toward);
       gl.uniform2f(at('scale'), fit / w, fit / h);
       gl.uniform1f(at('depth'), 0.5 / radius);

@@ -115,7 +115,8 @@ def _photograph(entry: dict) -> tuple[Volume, np.ndarray | None]:
     image = _read_photograph(Path(entry['img_path']))
     if not entry.get('lesion_masks') and not entry.get('seg_map_path'):
         return image, None
-    truth = LoadLesionAnnotations(grid='native').transform({**entry, 'ori_shape': image.size})['gt_seg_map']
+    given = {**entry, 'ori_shape': image.size, 'cache_dir': None}  # a picture writes nothing beside the data
+    truth = LoadLesionAnnotations(grid='native').transform(given)['gt_seg_map']
     return image, np.moveaxis(truth, -1, 0) if truth.ndim == 3 else truth[None]
 
 

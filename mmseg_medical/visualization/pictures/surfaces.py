@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage, sparse
-from scipy.sparse import csgraph
 
 from mmseg_medical.visualization.pictures.surface_nets import Mesh, surface_nets
 
 _LEVEL = 0.5
 # How far a voxel stays on its side of the level: without, a Gaussian of half a voxel removes single voxels.
 _MARGIN = 0.2
-# Share of its volume at which a smoothed part has collapsed and keeps the form it had.
-_VANISHED = 1e-3
+# Part of a cell next to its corners that vertices stay out of: sheets and dots of one voxel keep a thickness.
+_CORNER = 0.15
 # Pass band of Taubin's filter, 1/0.5 - 1/0.53; the values of his paper.
 _SHRINK, _GROW = 0.5, -0.53
 
@@ -86,7 +85,7 @@ def surface_of(
         field = ndimage.gaussian_filter(field, smoothing.sigma_voxels)
     field = np.where(inside, np.maximum(field, _LEVEL + _MARGIN), np.minimum(field, _LEVEL - _MARGIN))
     mesh = surface_nets(field, _LEVEL)
-    vertices = with_volumes_of(mesh, taubin(mesh, smoothing.iterations))
+    vertices = taubin(mesh, smoothing.iterations)
     vertices = start + (vertices - pad) * block + (block - 1) / 2
     if affine is None:
         return Mesh(vertices, mesh.faces)
@@ -103,12 +102,12 @@ def _averaged(mask: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def taubin(mesh: Mesh, iterations: int) -> np.ndarray:
-    """Smooth the vertices of a closed surface by steps that shrink and grow it in turn.
+    """Smooth the vertices of a net by steps that shrink and grow it in turn, each vertex within its cell.
 
-    Taubin 1995, doi:10.1145/218380.218473, with equal weights of neighbours.
+    Taubin 1995, doi:10.1145/218380.218473, with equal weights of neighbours; the constraint is that of surface nets.
 
     Args:
-        mesh (Mesh): The surface.
+        mesh (Mesh): The surface, vertices in voxel indices.
         iterations (int): Pairs of steps.
 
     Returns:
@@ -119,37 +118,12 @@ def taubin(mesh: Mesh, iterations: int) -> np.ndarray:
         return vertices
     neighbours = _neighbours(mesh)
     mean = sparse.diags_array(1 / np.maximum(neighbours.sum(axis=1), 1)) @ neighbours
+    cells = np.floor(vertices)
     for _ in range(iterations):
         for weight in (_SHRINK, _GROW):
             vertices = vertices + weight * (mean @ vertices - vertices)
+        vertices = np.clip(vertices, cells + _CORNER, cells + 1 - _CORNER)
     return vertices
-
-
-def with_volumes_of(mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
-    """Scale each connected part of a smoothed surface about its centre to the volume that it had.
-
-    Without, structures of a few voxels would shrink to nothing.
-
-    Args:
-        mesh (Mesh): The surface before smoothing.
-        vertices (np.ndarray): shape (V, 3), after it.
-
-    Returns:
-        np.ndarray: shape (V, 3).
-    """
-    count, part = csgraph.connected_components(_neighbours(mesh), directed=False)
-    before, after = (_part_volumes(points, mesh.faces, part, count) for points in (mesh.vertices, vertices))
-    sizes = np.bincount(part, minlength=count)[:, None]
-    centres = np.stack([np.bincount(part, vertices[:, k], count) for k in range(3)], 1) / sizes
-    lost = np.abs(after) <= _VANISHED * np.abs(before)
-    scale = np.cbrt(before / np.where(lost, 1, after))
-    scaled = centres[part] + (vertices - centres[part]) * scale[part, None]
-    return np.where(lost[part, None], mesh.vertices, scaled)
-
-
-def _part_volumes(points: np.ndarray, faces: np.ndarray, part: np.ndarray, count: int) -> np.ndarray:
-    a, b, c = (points[faces[:, k]] for k in range(3))
-    return np.bincount(part[faces[:, 0]], np.einsum('fi,fi->f', a, np.cross(b, c)) / 6, count)
 
 
 def _neighbours(mesh: Mesh) -> sparse.csr_array:

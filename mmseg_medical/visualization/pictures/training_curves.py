@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RUN_COLORS = ('#00d9ff', '#ff006e', '#ffd166', '#06d6a0', '#b089ff', '#ff8f40', '#789fff', '#dcdc78')
-_DASHES = ('-', '--', ':', '-.')
+_DASHES: Any = ('-', '--', ':', '-.')
 
 
 def read_runs(work_dirs: Sequence[str | Path]) -> dict[str, Series]:
