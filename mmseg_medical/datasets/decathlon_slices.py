@@ -25,8 +25,8 @@ class MSDSliceDataset(SliceDataset):
 
     Args:
         data_root (str): Folder of the tasks, or of this one.
-        task (str): Its folder; a task of one modality.
         split (str): ``'train'`` or ``'test'`` of the release, or a part of ``split_file``.
+        task (str): Its folder; a task of one modality.
         planes (str | Sequence[str]): Of ``'axial'``, ``'coronal'`` and ``'sagittal'``.
         foreground_slices (int | None): Take only slices with foreground, of each volume and plane at most so many,
             drawn without replacement; where there are fewer, all of them. None takes all slices, empty ones too. The
@@ -46,9 +46,9 @@ class MSDSliceDataset(SliceDataset):
     def __init__(
         self,
         data_root: str,
-        task: str = 'Task04_Hippocampus',
         split: str = 'train',
         *,
+        task: str = 'Task04_Hippocampus',
         planes: str | Sequence[str],
         foreground_slices: int | None = None,
         seed: int = 42,

@@ -23,7 +23,7 @@ from mmseg_medical.inference.segmentation import Segmentation
 from mmseg_medical.inference.slice_inference import SliceInference
 from mmseg_medical.inference.volume_inference import VolumeInference
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
-from mmseg_medical.models.segmentors.uncertainty import NUM_SUMS, uncertainty_maps
+from mmseg_medical.models.segmentors.uncertainty import MemberSums
 from mmseg_medical.visualization.volume_overlay import overlay_picture
 
 _PRECISIONS = ('float32', 'bfloat16', 'float16')
@@ -115,7 +115,8 @@ class Predictor:
                 path, a Volume (H, W, 3) in RGB or an array (H, W, 3) in BGR as OpenCV reads it.
             case_id: For messages; default: from the name of the file.
             probabilities: Yield them too; they take 4 K bytes a voxel.
-            uncertainty: Yield its maps too, of the networks, samples of dropout and planes; 4 (K + 7) bytes a voxel.
+            uncertainty: Yield its maps too, of the networks, samples of dropout and planes; 4 (3 K + 7) bytes a voxel,
+                however many there are.
 
         Returns:
             Segmentation: On the grid of the image; with a ``scale`` of smaller voxels over the same field of view.
@@ -126,10 +127,11 @@ class Predictor:
         """
         source = _source(image)
         case_id = case_id or (file_stem(source) or Path(source).stem if source else 'image')
-        maps: dict[str, Volume] | None = None
+        members: MemberSums | None = None
         with self._sampled:
-            if uncertainty:
-                labels, values, maps, grid = self._uncertain(image, case_id)
+            if uncertainty or self._sampled.number:  # so that maps and labels are of the same draws
+                labels, members, grid = self._with_members(image, case_id)
+                values = members.probabilities().numpy() if probabilities else None
             else:
                 labels, values, grid = self._inference.predict(image, case_id, probabilities)
         grid = Grid(grid.size, grid.affine, source or case_id)
@@ -137,9 +139,9 @@ class Predictor:
             self.component_filter.apply(_label_volume(labels, grid, self._multi_label), self.names),
             self.names,
             grid,
-            _channels_last(values, grid) if probabilities and values is not None else None,
+            None if values is None else _channels_last(values, grid),
             source,
-            maps,
+            _maps(members, grid) if members is not None and uncertainty else None,
         )
 
     def visualize(self, image: Image | Sequence[Image], *, case_id: str | None = None) -> np.ndarray:
@@ -163,13 +165,10 @@ class Predictor:
         """Return the image as it is drawn: of several modalities the first, photographs in RGB."""
         return self._inference.load_image(image)
 
-    def _uncertain(self, image: Any, case_id: str) -> tuple[np.ndarray, np.ndarray, dict[str, Volume], Grid]:
+    def _with_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
         if isinstance(self._inference, PhotographInference):
             raise ConfigError('uncertainty is mapped for volumes and their slices, not for photographs')
-        labels, sums, grid = self._inference.predict_sums(image, case_id)
-        maps = uncertainty_maps(torch.from_numpy(sums), self._multi_label)
-        named = {name: Volume(one.numpy(), grid.affine, grid.name) for name, one in maps.items()}
-        return labels, sums[:-NUM_SUMS], named, grid
+        return self._inference.predict_members(image, case_id)
 
     @property
     def _multi_label(self) -> bool:
@@ -239,3 +238,7 @@ def _label_volume(labels: np.ndarray, grid: Grid, multi_label: bool) -> Volume:
 
 def _channels_last(values: np.ndarray, grid: Grid) -> Volume:
     return Volume(np.moveaxis(values, 0, -1).astype(np.float32, copy=False), grid.affine, grid.name, has_channels=True)
+
+
+def _maps(members: MemberSums, grid: Grid) -> dict[str, Volume]:
+    return {name: Volume(one.numpy(), grid.affine, grid.name) for name, one in members.maps().items()}

@@ -25,7 +25,7 @@ from mmseg_medical.inference.volume_inference import Prediction, first_volume
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import Network, View, averaged, views_of
 from mmseg_medical.models.segmentors.deciding import air_scores
-from mmseg_medical.models.segmentors.uncertainty import NUM_SUMS, member_sums
+from mmseg_medical.models.segmentors.uncertainty import MemberSums
 
 
 class SliceInference:
@@ -70,7 +70,7 @@ class SliceInference:
         self.network: Network = self.first.network
         if self.averages:
             self.network = averaged(members, self.first.activate, views)
-        self.sums = member_sums(members, self.first.activate, self.first.multi_label, views)
+        self.members = [averaged([member], self.first.activate, views) for member in members]
         steps = pipeline_steps(cfg)
         loader = slice_loader(steps)
         if loader is None or loader is not steps[0]:
@@ -104,11 +104,14 @@ class SliceInference:
         return labels, (tensor if self.averages else self.first.activate(tensor)).numpy(), native
 
     @torch.no_grad()
-    def predict_sums(self, image: Any, case_id: str) -> Prediction:
-        """Segment one volume and tell how far members and planes agree; see :meth:`VolumeInference.predict_sums`."""
-        sums, native = self._mean(image, case_id, self.sums, [*self._air(True), *[0.0] * NUM_SUMS])
-        labels = self.first.decide(torch.from_numpy(sums[: self.first.out_channels]), probabilities=True)
-        return labels.numpy(), sums, native
+    def predict_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
+        """See :meth:`VolumeInference.predict_members`; each network is a member in each plane."""
+        sums, volumes, finish = MemberSums(self.first.multi_label), _read(image), partial(_scores, self._air(True))
+        for order in self.orders:
+            for member in self.members:
+                scores, native = self._over_volume(volumes, case_id, order, member, self._air(True), finish)
+                sums.add(torch.from_numpy(scores))
+        return self.first.decide(sums.probabilities(), probabilities=True).numpy(), sums, native
 
     def _air(self, probabilities: bool) -> list[float]:
         return air_scores(self.first.out_channels, self.first.multi_label, probabilities)

@@ -22,15 +22,15 @@ def slice_scores(
     Args:
         model (MedicalEncoderDecoder | VolumeSegmentor): Of two axes; it says how: whole, or window by window.
         data (Mapping): What its data preprocessor made of a batch of tests.
-        network (callable): What to go over them with, (N, C, *S) to (N, D, *S), and frames where the head takes them.
-        air (Sequence[float]): The D scores of what is certainly background.
+        network (callable): What to go over them with, (N, C, *S) to (N, K, *S), and frames where the head takes them.
+        air (Sequence[float]): Scores of what is certainly background, one a class.
 
     Returns:
-        Sequence[Tensor]: shape (D, *S) each, on the slice as the pipeline prepared it, without padding.
+        Sequence[Tensor]: shape (K, *S) each, on the slice as the pipeline prepared it, without padding.
     """
     samples = data['data_samples']
     if isinstance(model, MedicalEncoderDecoder):
-        scores = model.infer(data['inputs'], network, len(air))
+        scores = model.infer(data['inputs'], network)
         return [as_prepared(one, sample.metainfo) for one, sample in zip(scores, samples, strict=True)]
     images: list[Tensor] = list(data['inputs'])
     frames = [model.frame_of(image.shape[1:], sample.metainfo) for image, sample in zip(images, samples, strict=True)]

@@ -16,8 +16,7 @@ from mmseg_medical.geometry import Frame, Grid, Resample, Volume, read_volume, r
 from mmseg_medical.inference.pipelines import build_pipeline, pipeline_steps
 from mmseg_medical.models.segmentors import VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import averaged, views_of
-from mmseg_medical.models.segmentors.going_over import go_over
-from mmseg_medical.models.segmentors.uncertainty import NUM_SUMS, member_sums
+from mmseg_medical.models.segmentors.uncertainty import MemberSums
 
 Prediction = tuple[np.ndarray, np.ndarray | None, Grid]
 
@@ -66,7 +65,7 @@ class VolumeInference:
         self.network: Callable[[Tensor], Tensor] = self.first.network
         if self.averages:
             self.network = averaged(members, self.first.activate, views)
-        self.sums = member_sums(members, self.first.activate, self.first.multi_label, views)
+        self.members = [averaged([member], self.first.activate, views) for member in members]
         steps = pipeline_steps(cfg)
         for step in steps:
             if step.get('type') == 'LoadVolume':  # so that its error, which names the file, comes before the network's
@@ -107,30 +106,22 @@ class VolumeInference:
                 values = None
         return labels, values, ready.grid
 
-    @torch.no_grad()
-    def predict_sums(self, image: Any, case_id: str) -> Prediction:
-        """Segment one image and tell how far the members agree.
+    def predict_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
+        """Segment one image and see how far the members agree, each on the grid of the file.
 
         Args:
             image (Any): See :meth:`predict`.
             case_id (str): For messages.
 
         Returns:
-            tuple: Labels; mean probabilities and what else
-            :func:`~mmseg_medical.models.segmentors.uncertainty.member_sums` gives, (K + 3, *S), float32; the grid.
+            tuple: Labels as of :meth:`predict`, the members, the grid.
         """
-        number, air = self.first.out_channels, [*self.first.air_scores(True), *[0.0] * NUM_SUMS]
+        sums, air = MemberSums(self.first.multi_label), self.first.air_scores(True)
         with self._prepared(image, case_id) as ready:
-            scores = go_over(
-                self.sums,
-                ready.image,
-                self.first.test_cfg,
-                num_classes=number + NUM_SUMS,
-                background=air,
-                frame=ready.frame,
-            )
-        sums = restore(scores.cpu().numpy(), ready.steps, 'linear', fill=air)
-        return self.first.decide(torch.from_numpy(sums[:number]), True).numpy(), sums, ready.grid
+            for member in self.members:
+                scores = self.first.infer(ready.image, member, probabilities=True, frame=ready.frame).cpu().numpy()
+                sums.add(torch.from_numpy(restore(scores, ready.steps, 'linear', fill=air)))
+        return self.first.decide(sums.probabilities(), True).numpy(), sums, ready.grid
 
     @contextmanager
     def _prepared(self, image: Any, case_id: str) -> Iterator[_Prepared]:

@@ -149,7 +149,7 @@ def test_what_cannot_be_asked_for(root, options, message):
 def test_several_modalities(tmp_path):
     root = write_decathlon(tmp_path, 'Task01_BrainTumour', num_cases=1, size=(8, 9, 5))
     with pytest.raises(DataError, match=r'expected one modality.*FLAIR, T1w'):
-        MSDSliceDataset(str(root), 'Task01_BrainTumour', planes='axial')
+        MSDSliceDataset(str(root), task='Task01_BrainTumour', planes='axial')
 
 
 def test_no_foreground(tmp_path):

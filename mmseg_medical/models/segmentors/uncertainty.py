@@ -1,4 +1,4 @@
-"""How far the members of an ensemble, or samples of dropout, agree: sums over members, and maps from them.
+"""How far the members of an ensemble, or samples of dropout, agree.
 
 Predictive entropy H(mean p), mutual information H(mean p) - mean H(p) (BALD; Houlsby et al. 2011, arXiv:1112.5745; of
 dropout Gal, Islam and Ghahramani 2017, arXiv:1703.02910), and the variance of the probability of foreground.
@@ -6,18 +6,11 @@ dropout Gal, Islam and Ghahramani 2017, arXiv:1703.02910), and the variance of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import Frame
-from mmseg_medical.models.segmentors.averaging import AS_IT_IS, Network, View, averaged
-
-#: channels behind the K mean probabilities: mean entropy, mean and mean square of the probability of foreground
-NUM_SUMS = 3
 
 
 def entropy(probabilities: Tensor, multi_label: bool, dim: int = 0) -> Tensor:
@@ -47,62 +40,65 @@ def foreground(probabilities: Tensor, multi_label: bool, dim: int = 0) -> Tensor
     return 1 - probabilities.narrow(dim, 0, 1)
 
 
-def member_sums(
-    members: Sequence[Network],
-    activate: Callable[[Tensor, int], Tensor],
-    multi_label: bool,
-    views: Sequence[View] = (AS_IT_IS,),
-) -> Network:
-    """Make one network that gives what the maps of :func:`uncertainty_maps` need, whatever the number of members.
+class MemberSums:
+    """Takes the probabilities of one member after the other; memory does not grow with their number.
 
-    All its channels are means, and so may be averaged further, over windows, planes and by interpolation: what is
-    averaged then counts as more members, and neither variance nor mutual information gets negative.
+    Add them on the grid where the maps are wanted: what is interpolated or merged after the entropy was taken would
+    look like disagreement.
 
     Args:
-        members (Sequence[callable]): Networks; one whose dropout is on may be named several times.
-        activate (callable): Logits and the axis of the classes to probabilities.
         multi_label (bool): Whether classes may overlap.
-        views (Sequence[View]): Averaged within each member.
-
-    Returns:
-        callable: (N, C, *S), and frames, to (N, K + 3, *S): mean probabilities, and :data:`NUM_SUMS` more.
     """
-    networks = [averaged([member], activate, views) for member in members]
 
-    def sums(inputs: Tensor, *frames: Sequence[Frame]) -> Tensor:
-        total: Tensor | None = None
-        for network in networks:
-            probabilities = network(inputs, *frames)
-            certain = foreground(probabilities, multi_label, 1)
-            parts = (probabilities, entropy(probabilities, multi_label, 1), certain, certain.square())
-            part = torch.cat(parts, 1)
-            total = part if total is None else total.add_(part)
-        if total is None:
+    def __init__(self, multi_label: bool) -> None:
+        self.multi_label = multi_label
+        self._number = 0
+        self._probabilities: Tensor | None = None
+        self._others = torch.zeros(3, 1)  # sums of entropies, of probabilities of foreground and of their squares
+
+    def add(self, probabilities: Tensor) -> None:
+        """Add a member.
+
+        Args:
+            probabilities (Tensor): shape (K, *S).
+        """
+        certain = foreground(probabilities, self.multi_label)
+        others = torch.cat((entropy(probabilities, self.multi_label), certain, certain.square()))
+        if self._probabilities is None:
+            self._probabilities, self._others = probabilities.clone(), others
+        else:
+            self._probabilities += probabilities
+            self._others += others
+        self._number += 1
+
+    def probabilities(self) -> Tensor:
+        """Mean over the members, shape (K, *S).
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if self._probabilities is None:
             raise ConfigError('uncertainty needs at least one network')
-        return total.div_(len(networks))
+        return self._probabilities / self._number
 
-    return sums
+    def maps(self) -> dict[str, Tensor]:
+        """Maps of the uncertainty.
 
+        Returns:
+            dict[str, Tensor]: shape (*S) each: ``foreground`` (mean probability), ``variance`` (of it, over the
+            members, divided by their number), ``entropy`` and ``mutual_information``, in nats.
 
-def uncertainty_maps(sums: Tensor, multi_label: bool) -> dict[str, Tensor]:
-    """Maps of the uncertainty.
-
-    Args:
-        sums (Tensor): shape (K + 3, *S), see :func:`member_sums`.
-        multi_label (bool): Whether classes may overlap.
-
-    Returns:
-        dict[str, Tensor]: shape (*S) each: ``foreground`` (mean probability), ``variance`` (of it, over the members,
-        divided by their number), ``entropy`` and ``mutual_information``, in nats.
-    """
-    probabilities, (expected, mean, square) = sums[:-NUM_SUMS], sums[-NUM_SUMS:]
-    total = entropy(probabilities, multi_label)[0]
-    return dict(
-        foreground=mean,
-        variance=(square - mean.square()).clamp_min(0),  # rounding alone makes it negative
-        entropy=total,
-        mutual_information=(total - expected).clamp_min(0),
-    )
+        Raises:
+            ConfigError: There is no member.
+        """
+        total = entropy(self.probabilities(), self.multi_label)[0]
+        expected, mean, square = (one / self._number for one in self._others)
+        return dict(
+            foreground=mean,
+            variance=(square - mean.square()).clamp_min(0),  # rounding alone makes it negative
+            entropy=total,
+            mutual_information=(total - expected).clamp_min(0),
+        )
 
 
 def switch_on_dropout(model: nn.Module) -> int:
