@@ -63,7 +63,9 @@ class SliceInference:
         self.precision = precision
         test = cfg.get('test_dataloader') or {}
         self.planes = checked_planes(planes) if planes else ()
-        self.orders = [PLANES[plane] for plane in self.planes] or [_order_of_axes(test.get('dataset') or {})]
+        self.orders: list[str | None] = [PLANES[plane] for plane in self.planes]
+        if not self.orders:
+            self.orders = [_order_of_axes(test.get('dataset') or {})]
         views = _views(self.first, tta)
         members: list[Network] = [model.network for model in self.models for _ in range(samples)]
         self.averages = len(members) > 1 or len(views) > 1 or len(self.orders) > 1

@@ -105,6 +105,19 @@ def test_foreground_slices(root):
     assert [e['slice_index'] for e in entries(other)] != [k for *_, k in drawn]
 
 
+def test_every_case_and_plane_draws_on_its_own(root, monkeypatch):
+    dataset = MSDSliceDataset(root, planes='axial', foreground_slices=5)
+    shown = np.ones((40, 3), np.int64)
+    monkeypatch.setattr('mmseg_medical.datasets.decathlon_slices.slice_counts', lambda *_: shown)
+    drawn = {
+        (case, axes): tuple(dataset.chosen_slices(dict(case_id=case, orientation=axes), 40))
+        for case in ('a', 'b')
+        for axes in PLANES.values()
+    }
+    assert len(set(drawn.values())) == len(drawn) == 6
+    assert all(len(set(one)) == 5 and list(one) == sorted(one) for one in drawn.values())
+
+
 def test_a_part_of_a_split_file(root, tmp_path):
     file = tmp_path / 'split.json'
     file.write_text(json.dumps(dict(train=['hippocampus_003'], val=['hippocampus_001'])))

@@ -6,13 +6,15 @@ import copy
 
 import numpy as np
 import pytest
+import slice_models
 import torch
 import volume_slices
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tiny_volume_model import image, work_dir, write_images
 
-from mmseg_medical.datasets.phantoms import write_decathlon
+from mmseg_medical.datasets import ACDCDataset
+from mmseg_medical.datasets.phantoms import write_acdc, write_decathlon
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import grid_difference, read_volume
 from mmseg_medical.inference import BatchOptions, Predictor, find_cases, predict_cases
@@ -110,8 +112,10 @@ def test_dropout_of_an_ensemble_in_windows(dropping):
     assert all(np.isfinite(one).all() and one.min() >= 0 for one in maps.values())
     assert (maps['mutual_information'] <= maps['entropy'] + 1e-6).all()
     assert maps['entropy'].max() <= np.log(3) + 1e-6
-    # the mean over many samples is what one sample gives on the average
     assert maps['variance'].max() > 1e-5
+    # labels and probabilities are of the same draws, whether maps are asked for or not
+    plain = predictor.predict(image((7, 5, 9)), probabilities=True).probabilities.array
+    np.testing.assert_allclose(1 - plain[..., 0], maps['foreground'], atol=1e-6)
 
 
 def test_planes_count_as_members(tmp_path):
@@ -158,3 +162,20 @@ def test_what_cannot_be_asked_for(ensemble):
     for number in (-1, 2.5):
         with pytest.raises(ConfigError, match='mc_dropout is a number of samples'):
             Predictor(cfg, files, mc_dropout=number)
+
+
+def test_slices_of_an_encoder_decoder_with_overlapping_masks(tmp_path):
+    root = write_acdc(tmp_path / 'acdc', 1, 0, size=(9, 11, 3))
+    path = ACDCDataset(str(root)).volumes[0]['img_path']
+    steps = [dict(type='NormalizeIntensity', mode='zscore')]
+    options = dict(channels=1, kernel_size=3, head=dict(multi_label=True))
+    cfg = slice_models.config('ACDCDataset', root, steps, 3, **options)
+    files = [slice_models.checkpoint(tmp_path / f'{seed}.pth', cfg, seed) for seed in range(3)]
+    p = np.stack([Predictor(cfg, file).predict(path, probabilities=True).probabilities.array for file in files])
+    plain = Predictor(cfg, files).predict(path)
+    found = Predictor(cfg, files).predict(path, uncertainty=True)
+    np.testing.assert_array_equal(found.labels.array, plain.labels.array)
+    some = 1 - (1 - p).prod(-1)
+    np.testing.assert_allclose(arrays(found)['foreground'], some.mean(0), atol=1e-5)
+    np.testing.assert_allclose(arrays(found)['variance'], some.var(0), atol=1e-5)
+    assert arrays(found)['variance'].max() > 1e-3

@@ -3,8 +3,8 @@
     python tools/predict.py images --config CONFIG --checkpoint A.pth B.pth --out out --uncertainty
     python tools/analysis_tools/risk_coverage.py out labels --out out/risk
 
-Reads <case>.nii.gz and uncertainty/<case>_<map>.nii.gz; writes risk_coverage.json and risk_coverage.png. Exit code 1: some
-cases failed, the others are done.
+Reads <case>.nii.gz and uncertainty/<case>_<map>.nii.gz; writes risk_coverage.json and risk_coverage.png. Exit code 1:
+some cases failed, the others are done.
 """
 
 from __future__ import annotations
