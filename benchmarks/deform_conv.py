@@ -33,6 +33,7 @@ from deform_conv_cases import (
 from deform_conv_cuda import measure_cuda
 from deform_conv_network import INFERENCE, TRAINING, measure_network, network_in_child
 from machine import describe_machine
+from resident_memory import PeakMemory
 from rich.console import Console
 from rich.table import Table
 
@@ -133,17 +134,11 @@ def memory_in_child(shape: list[Any], name: str, threads: int) -> dict[str, floa
     for _ in range(2):
         time_once(call, *arguments_of(small), small.options)
     tensors, grad = arguments_of(layer)
-    Path('/proc/self/clear_refs').write_text('5')  # sets the peak to the present (man 5 proc)
-    before = _resident_bytes('VmRSS')
+    memory = PeakMemory()
     out = call(*tensors, **layer.options)
     gradients = torch.autograd.grad(out, tensors, grad)
     kept = sum(tensor.nbytes for tensor in (out, *gradients))
-    return {'extra_mb': (_resident_bytes('VmHWM') - before - kept) / 1e6}
-
-
-def _resident_bytes(field: str) -> int:
-    line = next(row for row in Path('/proc/self/status').read_text().splitlines() if row.startswith(field))
-    return 1024 * int(line.split()[1])
+    return {'extra_mb': memory.extra_mb() - kept / 1e6}
 
 
 def print_tables(results: dict[str, Any]) -> None:

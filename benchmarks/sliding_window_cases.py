@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
+from resident_memory import PeakMemory
 from torch import Tensor, nn
 
 from mmseg_medical.ops import argmax_labels, slide_windows, sliding_windows
@@ -123,18 +122,11 @@ def run_in_child(case: dict[str, Any], side: str, threads: int, out: str) -> dic
         run({**case, 'size': crop.shape[1:]}, network, crop)  # libraries and their buffers
         del crop
         network.seconds = 0.0
-        ctypes.CDLL(None).malloc_trim(0)  # what the small call freed is not to be had for nothing
-        Path('/proc/self/clear_refs').write_text('5')  # sets the peak to the present (man 5 proc)
-        before = _resident_bytes('VmRSS')
+        memory = PeakMemory()
         start = time.perf_counter()
         result = run(case, network, image)
         seconds = time.perf_counter() - start
-        peak = _resident_bytes('VmHWM') - before
+        peak = memory.extra_mb()
         if result is not None:
             np.save(out, (result if len(result) == 1 else argmax_labels(result)).numpy())
-    return {'seconds': seconds, 'forward_seconds': network.seconds, 'extra_mb': peak / 1e6}
-
-
-def _resident_bytes(field: str) -> int:
-    line = next(row for row in Path('/proc/self/status').read_text().splitlines() if row.startswith(field))
-    return 1024 * int(line.split()[1])
+    return {'seconds': seconds, 'forward_seconds': network.seconds, 'extra_mb': peak}

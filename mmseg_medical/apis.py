@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # metrics that write files where `output_dir` says
-_WRITING_METRICS = ('MedicalSegMetric', 'CaseSegMetric', 'SliceSegMetric', 'BalancedSliceMetric')
+_WRITING_METRICS = ('MedicalSegMetric', 'CaseSegMetric', 'NoduleSegMetric', 'SliceSegMetric', 'BalancedSliceMetric')
 
 
 def __getattr__(name: str) -> Any:

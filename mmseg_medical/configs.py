@@ -20,6 +20,9 @@ _EXTRA_KEYS = {
     *('tta_cfg', 'tta_model', 'tta_pipeline'),
 }
 
+# what all data sets of a config share: a variable that the file names once and that one option changes everywhere
+_SHARED_KEYS = ('data_root', 'fold', 'mask_source', 'mask_root')
+
 
 def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None = None) -> Config:
     """Read a config file and change what ``cfg_options`` names.
@@ -60,8 +63,9 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
     for key, value in options.items():
         _check_option(cfg, key, value)
     try:
-        if 'data_root' in options:
-            _change_data_root(cfg, options['data_root'])
+        for key in _SHARED_KEYS:
+            if key in options:
+                _change_shared(cfg, key, options[key])
         cfg.merge_from_dict(options)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ConfigError(f'--cfg-options {options} cannot be merged into the config: {error}') from error
@@ -80,26 +84,26 @@ def _similar_files(path: Path) -> str:
     return did_you_mean(str(path), map(str, files.values()))
 
 
-def _change_data_root(cfg: Config, new: str) -> None:
-    """Give the data sets of a config another root, which the file names once as a variable."""
-    old, places = cfg.data_root, dict(_data_roots(cfg._cfg_dict))
-    if old not in (node['data_root'] for node in places.values()):
+def _change_shared(cfg: Config, key: str, new: Any) -> None:
+    """Give the data sets of a config another root or fold, which the file names once as a variable."""
+    old, places = cfg[key], dict(_places(cfg._cfg_dict, key))
+    if old not in (node[key] for node in places.values()):
         own = ' '.join(f'{place}=...' for place in places) or 'none has one'
         raise ConfigError(
-            f'--cfg-options data_root={new} would change nothing: no data set of the config has its '
-            f'data_root {old!r}. Set those of the data sets: {own}'
+            f'--cfg-options {key}={new} would change nothing: no data set of the config has its '
+            f'{key} {old!r}. Set those of the data sets: {own}'
         )
     for node in places.values():
-        if node['data_root'] == old:
-            node['data_root'] = new
+        if node[key] == old:
+            node[key] = new
 
 
-def _data_roots(node: Any, place: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys of all data roots below the top level, and the dicts that hold them."""
+def _places(node: Any, wanted: str, place: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield the dotted places of a key below the top level, and the dicts that hold them."""
     for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
         if isinstance(value, (dict, list)):
-            yield from _data_roots(value, f'{place}{key}.')
-        elif key == 'data_root' and place:
+            yield from _places(value, wanted, f'{place}{key}.')
+        elif key == wanted and place:
             yield f'{place}{key}', node
 
 
@@ -113,7 +117,7 @@ def _check_option(cfg: Config, key: str, value: Any) -> None:
     read = (set(inspect.signature(Runner.__init__).parameters) | _EXTRA_KEYS) - {'self', 'cfg'}
     if first not in read and first not in cfg:
         raise ConfigError(f'--cfg-options {key}: no key {first!r} in the config.{did_you_mean(first, read | set(cfg))}')
-    if first not in read and key != 'data_root':
+    if first not in read and key not in _SHARED_KEYS:
         raise ConfigError(
             f'--cfg-options {key}: {first!r} is a variable inside the config file, it has done its work when the file '
             f'is read. Change the places where it is used (tools/print_config.py shows them) or inherit from the config'

@@ -11,6 +11,7 @@ from mmseg_medical.datasets.phantoms import (
     write_ddr,
     write_decathlon,
     write_idrid,
+    write_luna16,
     write_mnms,
     write_synapse,
 )
@@ -18,6 +19,8 @@ from mmseg_medical.datasets.phantoms import (
 PHOTOGRAPH = (64, 96)
 VOLUME = (32, 64, 32)
 SLICE = (32, 40)
+# square in x and y, which may be turned by 90 degrees
+NODULE = (32, 32, 16)
 SLICE_DATASETS = ('ACDCDataset', 'MnMsDataset', 'BraTSDataset', 'SynapseDataset', 'MSDSliceDataset')
 # the smallest widths: that of HDC-HRNet's blocks, and one whose groups have more than a value on maps of one pixel
 WIDTHS = {'HRNetDCN': 8, 'HRNetResNet34': 16}
@@ -33,6 +36,7 @@ def write_roots(folder: Path) -> dict[str, str]:
     write_acdc(folder / 'acdc', 1, 0)
     write_mnms(folder / 'mnms', 1, 0, 0)
     write_brats(folder / 'brats', 1)
+    write_luna16(folder / 'luna', 10, size=(40, 36, 24), diameter_mm=(3, 8))
     write_synapse(folder / 'synapse', 1, 0, size=(72, 68, 6))
     return {
         'IDRiDDataset': str(folder / 'idrid'),
@@ -43,6 +47,7 @@ def write_roots(folder: Path) -> dict[str, str]:
         'MnMsDataset': str(folder / 'mnms'),
         'BraTSDataset': str(folder / 'brats'),
         'SynapseDataset': str(folder / 'synapse'),
+        'LUNA16Dataset': str(folder / 'luna'),
     }
 
 
@@ -65,13 +70,19 @@ def _shrink(node: Any, roots: dict[str, str], size: tuple[int, int]) -> None:
     if isinstance(node, dict):
         if node.get('type') in ('CropOrPadVolume', 'RandomPatch'):
             node['size' if 'size' in node else 'patch_size'] = VOLUME if size != SLICE else SLICE
+        if node.get('type') == 'RandomNodulePatch':
+            node['patch_size'] = NODULE
+        if node.get('type') == 'LUNA16Dataset':
+            node['mask_source'], node['mask_root'] = 'mask_dir', 'masks'
+        if node.get('type') == 'LoadStoredPatch':
+            node['store_dir'] = str(Path(roots['LUNA16Dataset']).parent / 'store')
         if node.get('type') == 'RAREUNet':
             node['target_size'] = VOLUME
         if node.get('type') in ('MSDDataset', *SLICE_DATASETS):  # the lists name the real cases
             node['split'], node['split_file'] = 'train', None
         photograph = node.get('type') != 'CropOrPadVolume'
         for key, small in (('scale', size[::-1]), ('crop_size', size), ('size', size)):
-            if photograph and node.get(key) is not None and not isinstance(node[key], dict):
+            if photograph and isinstance(node.get(key), (tuple, list)):
                 node[key] = small
         if node.get('type') in roots:
             node['data_root'] = roots[node['type']]

@@ -45,6 +45,7 @@ OPTIONAL |= {
     'optuna',
     'ray',
     'pyvista',
+    'pylidc',
     'onnx',
     'onnxruntime',
     'onnxscript',

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 # the spaces of sweeps are no configs
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if 'spaces' not in path.parts)
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
-SIZES = (small_configs.PHOTOGRAPH, small_configs.VOLUME, small_configs.SLICE)
+SIZES = (small_configs.PHOTOGRAPH, small_configs.VOLUME, small_configs.SLICE, small_configs.NODULE)
 
 
 def name(path: Path) -> str:

@@ -33,8 +33,12 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def predict(arguments: argparse.Namespace) -> dict[str, Any]:
-    from mmseg_medical.inference import BatchOptions, Predictor, find_cases, predict_cases
+    from mmseg_medical.inference import BatchOptions, Predictor, RegionFolder, find_cases, predict_cases
 
+    regions = None
+    if arguments.regions is not None:
+        values = tuple(arguments.region_values or ())
+        regions = RegionFolder(Path(arguments.regions), values, arguments.region_margin_mm)
     options = BatchOptions(
         Path(arguments.out),
         arguments.format,
@@ -42,11 +46,14 @@ def predict(arguments: argparse.Namespace) -> dict[str, Any]:
         overlay=arguments.overlay,
         overwrite=arguments.overwrite,
         uncertainty=arguments.uncertainty,
+        regions=regions,
     )
     cases = find_cases(arguments.input, arguments.modalities or (), arguments.series_uid)
     components: dict[str, Any] = {}
     if arguments.min_volume_mm3 is not None:
         components['min_volume_mm3'] = arguments.min_volume_mm3
+    if arguments.min_diameter_mm is not None:
+        components['min_diameter_mm'] = arguments.min_diameter_mm
     if arguments.keep_largest is not None:
         components['keep_largest'] = arguments.keep_largest or True
     predictor = Predictor(
@@ -100,7 +107,11 @@ if __name__ == '__main__':
     parser.add_argument('--mc-dropout', type=int, default=0, metavar='N', help='average N samples of dropout')
     parser.add_argument('--seed', type=int, default=0, help='of the samples of dropout')
     parser.add_argument('--min-volume-mm3', type=float, help='take smaller connected parts out')
+    parser.add_argument('--min-diameter-mm', type=float, help='the same by the diameter of a ball of their volume')
     parser.add_argument('--keep-largest', nargs='*', metavar='LABEL', help='largest part alone, of all or these labels')
+    parser.add_argument('--regions', metavar='DIR', help='label maps, named as the cases; labels outside are dropped')
+    parser.add_argument('--region-values', nargs='+', type=int, metavar='N', help='labels of the region (default: all)')
+    parser.add_argument('--region-margin-mm', type=float, default=0.0, metavar='MM', help='kept around the region')
     parser.add_argument('--modalities', nargs='+', metavar='END', help='ends of the names of files that are one case')
     parser.add_argument('--series-uid', metavar='UID', help='DICOM series of a folder with several')
     parser.add_argument('--device', default='cpu', help='e.g. cuda:0')

@@ -7,6 +7,7 @@ from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.datasets.fundus_lesions import FundusLesionDataset
 from mmseg_medical.datasets.idrid import IDRiDDataset
 from mmseg_medical.datasets.leakage import check_disjoint
+from mmseg_medical.datasets.luna16 import LUNA16Dataset
 from mmseg_medical.datasets.mnms import MnMsDataset
 from mmseg_medical.datasets.slices import SliceDataset
 from mmseg_medical.datasets.synapse import SynapseDataset
@@ -18,6 +19,7 @@ __all__ = [
     'DataError',
     'FundusLesionDataset',
     'IDRiDDataset',
+    'LUNA16Dataset',
     'MSDDataset',
     'MSDSliceDataset',
     'MnMsDataset',

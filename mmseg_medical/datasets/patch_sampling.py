@@ -66,6 +66,32 @@ def draw_patch(
     return PatchDraw(tuple(start), drawn)
 
 
+def draw_centred_patch(
+    size: Sequence[int], patch_size: Sequence[int], center: np.ndarray | None, jitter: float = 0.0
+) -> tuple[int, ...]:
+    """Draw a patch around a place; it stays within the volume, and a shorter axis lies anywhere in it.
+
+    Args:
+        size (Sequence[int]): Of the volume.
+        patch_size (Sequence[int]): Of the patch.
+        center (np.ndarray | None): shape (rank,), voxel that comes to its middle. None draws anywhere.
+        jitter (float): Largest shift along each axis, as a part of the patch: uniform.
+
+    Returns:
+        tuple[int, ...]: first voxel along each axis, as of :class:`PatchDraw`.
+    """
+    start = []
+    for axis, (have, want) in enumerate(zip(size, patch_size, strict=True)):
+        low, high = min(0, have - want), max(0, have - want)
+        if center is None or have < want:
+            start.append(int(np.random.randint(low, high + 1)))
+            continue
+        most = int(jitter * want)
+        middle = int(np.rint(center[axis])) - want // 2
+        start.append(int(np.clip(middle + np.random.randint(-most, most + 1), low, high)))
+    return tuple(start)
+
+
 def cut_patch(array: np.ndarray, start: Sequence[int], patch_size: Sequence[int], fill: float = 0) -> np.ndarray:
     """Cut a patch, filling what lies outside the volume.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from mmseg_medical.errors import expectation
@@ -9,6 +10,7 @@ from mmseg_medical.errors import expectation
 COPY_AGAIN = 'Copy or download the file again.'
 # No deflate stream is shorter than its content by more than this (zlib.net/zlib_tech.html: 1032 to 1).
 _DEFLATE_RATIO = 1040
+_PIECE = 1 << 20
 
 
 def file_error(path: str | Path, *, expected: str, found: str, remedy: str = '') -> ValueError:
@@ -41,3 +43,30 @@ def check_claim(path: str | Path, shape: tuple[int, ...], itemsize: int, stored:
             found=f'{max(stored, 0)} bytes{" of compressed data, which cannot hold them" if compressed else ""}',
             remedy=COPY_AGAIN,
         )
+
+
+def inflated_size(path: str | Path, offset: int, most: int) -> int:
+    """Unpack a deflate stream, keeping nothing of it.
+
+    Args:
+        path (str | Path): File.
+        offset (int): First byte of the stream, which has a zlib or gzip header.
+        most (int): Bytes after which it is not looked at further.
+
+    Returns:
+        int: Bytes that came out of it; more than ``most`` if there are; 0 if it is no such stream. Of a damaged or cut
+        stream those of its good part, at most ``most - 1``.
+    """
+    total, stream = 0, zlib.decompressobj(wbits=47)  # 47: either header
+    with Path(path).open('rb') as file:
+        file.seek(offset)
+        while not stream.eof and total <= most:
+            piece = stream.unconsumed_tail or file.read(_PIECE)
+            try:
+                unpacked = stream.decompress(piece, _PIECE)
+            except zlib.error:
+                return min(total, most - 1)
+            if not piece and not unpacked:
+                return min(total, most - 1)
+            total += len(unpacked)
+    return total

@@ -13,12 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.evaluation.json_files import file_head, json_ready
 from mmseg_medical.files import atomic_write
 from mmseg_medical.geometry import read_dicom_series
 from mmseg_medical.inference.cases import Case
 from mmseg_medical.inference.predictor import Predictor
+from mmseg_medical.inference.region import RegionFolder
 from mmseg_medical.inference.segmentation import Segmentation
 from mmseg_medical.processes import attempt
 from mmseg_medical.visualization.volume_overlay import write_overlay
@@ -41,6 +43,7 @@ class BatchOptions:
         overlay (bool): Draw image and labels, into ``overlays``.
         uncertainty (bool): Write its maps too, into ``uncertainty``.
         overwrite (bool): Do finished cases again.
+        regions (RegionFolder | None): Where structures can be in each case.
     """
 
     out: Path
@@ -49,6 +52,7 @@ class BatchOptions:
     overlay: bool = False
     overwrite: bool = False
     uncertainty: bool = False
+    regions: RegionFolder | None = None
 
     def __post_init__(self) -> None:
         if self.suffix is not None and self.suffix not in _KEEP_SUFFIX:
@@ -107,7 +111,12 @@ def _one(predictor: Predictor, case: Case, options: BatchOptions, before: dict[s
         'input': [str(path) for path in case.inputs],
         'input_stamp': _stamp(case),
         'model_id': predictor.identity,
-        'settings': {'suffix': options.suffix, 'probabilities': options.probabilities, 'overlay': options.overlay},
+        'settings': {
+            'suffix': options.suffix,
+            'probabilities': options.probabilities,
+            'overlay': options.overlay,
+            **({} if options.regions is None else {'region': _region(options.regions, case.case_id)}),
+        },
     }
     if options.uncertainty:
         entry['settings']['uncertainty'] = True
@@ -127,8 +136,13 @@ def _predict(predictor: Predictor, case: Case, options: BatchOptions) -> dict[st
     image: Any = case.inputs if len(case.inputs) > 1 else case.inputs[0]
     if case.series_uid is not None:
         image = read_dicom_series(case.inputs[0], case.series_uid)
+    region = None if options.regions is None else options.regions.of(case.case_id)
     segmentation = predictor.predict(
-        image, case_id=case.case_id, probabilities=options.probabilities, uncertainty=options.uncertainty
+        image,
+        case_id=case.case_id,
+        probabilities=options.probabilities,
+        uncertainty=options.uncertainty,
+        region=region,
     )
     suffix = options.suffix or _suffix(case.inputs[0], segmentation)
     extra: list[Path] = []
@@ -172,8 +186,23 @@ def _is_finished(before: dict[str, Any], entry: dict[str, Any], out: Path) -> bo
 def _stamp(case: Case) -> str:
     """Hash of names, sizes and times of the files of a case: another one if any was replaced."""
     files = [file for path in case.inputs for file in (sorted(path.rglob('*')) if path.is_dir() else [path])]
-    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-    return hashlib.sha256(repr((states, case.series_uid)).encode()).hexdigest()[:16]
+    return _hash([_state(file) for file in files if file.is_file()], case.series_uid)
+
+
+def _region(regions: RegionFolder, case_id: str) -> str | None:
+    """Hash of what a region depends on; None where its file is missing, which predicting then says."""
+    try:
+        return _hash(_state(regions.path(case_id)), tuple(regions.values), regions.margin_mm)
+    except DataError:
+        return None
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    return file.name, file.stat().st_size, file.stat().st_mtime_ns
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _earlier(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -28,6 +29,8 @@ class ComponentFilter:
     Attributes:
         min_volume_mm3 (float | Mapping): Smallest volume in mm^3 (mm^2 of two axes): of all structures, or by name or
             index.
+        min_diameter_mm (float | Mapping): Smallest equivalent diameter in mm, likewise: that of the ball (of two axes,
+            the disc) of the volume of the part. Where both are given, both must be reached.
         keep_largest (bool | Sequence): Whether only the largest part stays: of all structures, or of those named.
         connectivity (str): ``'full'`` (corners join) or ``'face'``.
 
@@ -36,14 +39,16 @@ class ComponentFilter:
     """
 
     min_volume_mm3: float | Mapping[Label, float] = 0.0
+    min_diameter_mm: float | Mapping[Label, float] = 0.0
     keep_largest: bool | Sequence[Label] = False
     connectivity: Connectivity = 'full'
 
     def __post_init__(self) -> None:
-        volumes = self.min_volume_mm3
-        numbers = list(volumes.values()) if isinstance(volumes, Mapping) else [volumes]
-        if not all(isinstance(number, int | float) and 0 <= number < float('inf') for number in numbers):
-            raise ConfigError(f'min_volume_mm3 of component_filter must be 0 or more and finite, found {volumes}')
+        for key in ('min_volume_mm3', 'min_diameter_mm'):
+            given = getattr(self, key)
+            numbers = list(given.values()) if isinstance(given, Mapping) else [given]
+            if not all(isinstance(number, int | float) and 0 <= number < float('inf') for number in numbers):
+                raise ConfigError(f'{key} of component_filter must be 0 or more and finite, found {given}')
         if isinstance(self.keep_largest, str) or self.connectivity not in CONNECTIVITIES:
             raise ConfigError(
                 'component_filter takes keep_largest as True, False or a list of labels and connectivity as one of '
@@ -86,7 +91,7 @@ class ComponentFilter:
             ConfigError: A label is unknown.
             DataError: A volume in mm^3 is asked for of an image without spacing.
         """
-        rules = self._rules(names)
+        rules = self._rules(names, labels.rank)
         first = 0 if labels.has_channels else 1
         rules = {index: rule for index, rule in rules.items() if index >= first and rule != (0, False)}
         if not rules:
@@ -97,7 +102,7 @@ class ComponentFilter:
                 labels.name,
                 expected='an image with spacing, to know volumes in mm^3',
                 found='a file without geometry',
-                remedy='Leave min_volume_mm3 out, or store the image in a format with geometry.',
+                remedy='Leave min_volume_mm3 and min_diameter_mm out, or store the image in a format with geometry.',
             )
         array = labels.array.copy()
         for index, (volume, largest) in rules.items():
@@ -111,14 +116,25 @@ class ComponentFilter:
             plane[box][~np.concatenate(([True], stay))[components.labels[box]]] = 0
         return Volume(array, labels.affine, labels.source, labels.has_channels)
 
-    def _rules(self, names: Sequence[str]) -> dict[int, tuple[float, bool]]:
+    def _rules(self, names: Sequence[str], rank: int = 3) -> dict[int, tuple[float, bool]]:
         """Smallest volume, and whether only the largest part stays, of each label."""
-        volumes, largest = self.min_volume_mm3, self.keep_largest
-        by_label = isinstance(volumes, Mapping)
-        least = {_index(k, names): v for k, v in volumes.items()} if isinstance(volumes, Mapping) else {}
+        largest = self.keep_largest
+        volumes, diameters = (_by_label(given, names) for given in (self.min_volume_mm3, self.min_diameter_mm))
+        balls = [_ball(diameter, rank) for diameter in diameters]
         chosen = range(len(names)) if largest is True else [_index(k, names) for k in largest or ()]
-        every = 0.0 if isinstance(volumes, Mapping) else volumes
-        return {k: (least.get(k, 0.0) if by_label else every, k in chosen) for k in range(len(names))}
+        return {k: (max(volumes[k], balls[k]), k in chosen) for k in range(len(names))}
+
+
+def _ball(diameter_mm: float, rank: int) -> float:
+    """Volume of a ball, of two axes the area of a disc."""
+    return math.pi / 6 * diameter_mm**3 if rank == 3 else math.pi / 4 * diameter_mm**2
+
+
+def _by_label(given: float | Mapping[Label, float], names: Sequence[str]) -> list[float]:
+    if not isinstance(given, Mapping):
+        return [given] * len(names)
+    least = {_index(k, names): value for k, value in given.items()}
+    return [least.get(k, 0.0) for k in range(len(names))]
 
 
 def _index(label: Label, names: Sequence[str]) -> int:

@@ -19,6 +19,7 @@ from mmseg_medical.inference.loading import LoadedModel, build_models, label_nam
 from mmseg_medical.inference.model_directory import load_model_directory
 from mmseg_medical.inference.photograph_inference import PhotographInference
 from mmseg_medical.inference.pipelines import pipeline_steps, slice_loader
+from mmseg_medical.inference.region import Region
 from mmseg_medical.inference.segmentation import Segmentation
 from mmseg_medical.inference.slice_inference import SliceInference
 from mmseg_medical.inference.volume_inference import VolumeInference
@@ -106,6 +107,7 @@ class Predictor:
         case_id: str | None = None,
         probabilities: bool = False,
         uncertainty: bool = False,
+        region: Region | None = None,
     ) -> Segmentation:
         """Segment one image.
 
@@ -117,13 +119,16 @@ class Predictor:
             probabilities: Yield them too; they take 4 K bytes a voxel.
             uncertainty: Yield its maps too, of the networks, samples of dropout and planes; 4 (3 K + 7) bytes a voxel,
                 however many there are.
+            region: Where structures can be: labels outside become background before ``component_filter`` looks at
+                them. Probabilities stay.
 
         Returns:
             Segmentation: On the grid of the image; with a ``scale`` of smaller voxels over the same field of view.
 
         Raises:
             OSError: A file cannot be read.
-            DataError: A file is damaged, or has another rank or number of channels than the model.
+            DataError: A file is damaged, or has another rank or number of channels than the model; or the region lies
+                on another grid than the image.
         """
         source = _source(image)
         case_id = case_id or (file_stem(source) or Path(source).stem if source else 'image')
@@ -135,8 +140,11 @@ class Predictor:
             else:
                 labels, values, grid = self._inference.predict(image, case_id, probabilities)
         grid = Grid(grid.size, grid.affine, source or case_id)
+        volume = _label_volume(labels, grid, self._multi_label)
+        if region is not None:
+            volume = region.keep(volume)
         return Segmentation(
-            self.component_filter.apply(_label_volume(labels, grid, self._multi_label), self.names),
+            self.component_filter.apply(volume, self.names),
             self.names,
             grid,
             None if values is None else _channels_last(values, grid),

@@ -1,9 +1,10 @@
 """Networks, heads, losses and segmentors; importing this registers them."""
 
-from mmseg_medical.models.backbones import HACDRNet, HRNetDCN, HRNetResNet34, MedicalUNet, RAREUNet
+from mmseg_medical.models.backbones import HACDRNet, HRNetDCN, HRNetResNet34, MedicalUNet, RAREUNet, Res2UNet3D
 from mmseg_medical.models.data_preprocessors import VolumeDataPreProcessor
 from mmseg_medical.models.decode_heads import (
     AggregateHead,
+    BinaryVolumeHead,
     ConstellationHead,
     HACDRHead,
     ImplicitHead,
@@ -29,6 +30,7 @@ MODELS.register_module('DCNv2', module=ModulatedDeformConv2dPack)
 
 __all__ = [
     'AggregateHead',
+    'BinaryVolumeHead',
     'ConstellationHead',
     'HACDRHead',
     'HACDRNet',
@@ -50,6 +52,7 @@ __all__ = [
     'RAREUNet',
     'RAREUNetHead',
     'RAREUNetSegmentor',
+    'Res2UNet3D',
     'VolumeDataPreProcessor',
     'VolumeHead',
     'VolumeSegmentor',

@@ -269,9 +269,10 @@ def test_the_formula_of_memory_against_autograd(patch, spacing, in_channels, cla
         kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
         return tensor
 
-    labels = torch.randint(0, classes, (1, *patch))
+    # two samples, because of a single one the CPU convolves small maps in halves, copies that a GPU does not have
+    labels = torch.randint(0, classes, (2, *patch))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        logits = head(net(torch.randn(1, in_channels, *patch)))
+        logits = head(net(torch.randn(2, in_channels, *patch)))
         DiceCELoss()(logits if isinstance(logits, torch.Tensor) else logits[-1], labels)
     used = sum(tensor.untyped_storage().nbytes() for key, tensor in kept.items() if key not in own)
-    assert 4 * saved_values(patch, in_channels, classes, channels, strides) == pytest.approx(used, rel=0.03)
+    assert 2 * 4 * saved_values(patch, in_channels, classes, channels, strides) == pytest.approx(used, rel=0.03)

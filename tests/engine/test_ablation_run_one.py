@@ -144,18 +144,25 @@ def test_a_child_inherits_the_lock_and_nothing_else(tmp_path, kept):
     assert (status == 0) == kept
 
 
+@pytest.fixture
+def hup():
+    """Restore what becomes of SIGHUP: who runs the tests may have said nohup."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures('hup')
 def test_signals_end_the_call_but_for_what_nohup_ignores():
     before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with pytest.raises(KeyboardInterrupt), interruptible():
         signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGTERM) == before
-    hup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with interruptible():
-            signal.raise_signal(signal.SIGHUP)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, hup)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interruptible():
+        signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def test_the_first_number_chooses_the_best_checkpoint(run):

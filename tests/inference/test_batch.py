@@ -12,7 +12,7 @@ from tiny_volume_model import checkpoint, image, thresholding, write_images
 
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Volume, grid_difference, read_labels, read_volume, write_volume
-from mmseg_medical.inference import BatchOptions, Predictor, find_cases, predict_cases
+from mmseg_medical.inference import BatchOptions, Predictor, RegionFolder, find_cases, predict_cases
 
 
 @pytest.fixture(scope='module')
@@ -182,3 +182,25 @@ def test_real_volumes_and_a_real_series(predictor, realdata, tmp_path):
     for entry in report['cases'].values():
         labels, image = read_volume(tmp_path / entry['output'][0]), read_volume(entry['input'][0])
         assert grid_difference(labels, image) is None
+
+
+def test_regions_of_cases(predictor, tmp_path):
+    inputs, maps = write_images(tmp_path / 'in'), tmp_path / 'maps'
+    maps.mkdir()
+    scan = read_volume(inputs / 'a.nii.gz')
+    where = np.zeros(scan.size, np.uint8)
+    where[:2] = 4
+    write_volume(Volume(where, scan.affine), maps / 'a.mhd')
+    options = dict(regions=RegionFolder(maps, (3, 4)))
+    report = run(predictor, inputs, tmp_path / 'out', **options)
+    assert report['counts'] == {'done': 1, 'skipped': 0, 'failed': 1}
+    assert 'a label map named b' in report['cases']['b']['error']
+    found = read_labels(tmp_path / 'out' / 'a.nii.gz').array
+    np.testing.assert_array_equal(found, (scan.array > 0.5) & (where > 0))
+    assert run(predictor, inputs, tmp_path / 'out', **options)['counts']['skipped'] == 1
+    # another region is another result
+    write_volume(Volume(np.ones_like(where), scan.affine), maps / 'a.mhd')
+    assert run(predictor, inputs, tmp_path / 'out', **options)['counts']['skipped'] == 0
+    assert not read_labels(tmp_path / 'out' / 'a.nii.gz').array.any()
+    with pytest.raises(ConfigError, match='is no folder'):
+        RegionFolder(tmp_path / 'none')

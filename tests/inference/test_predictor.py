@@ -139,7 +139,9 @@ def test_modalities_are_a_list_of_files_or_one_with_four_axes(tmp_path):
 
 def test_masks_that_overlap(tmp_path):
     volume = image()
-    model = predictor(tmp_path, head=dict(num_classes=2, multi_label=True), classes=('whole', 'a/core'))
+    losses = dict(type='DiceCELoss', use_sigmoid=True)
+    head = dict(num_classes=2, multi_label=True, loss_decode=losses)
+    model = predictor(tmp_path, head=head, classes=('whole', 'a/core'))
     found = model.predict(volume)
     np.testing.assert_array_equal(found.masks()['a/core'], volume.array > 0.5)
     assert found.multi_label

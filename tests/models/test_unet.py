@@ -103,7 +103,7 @@ def test_is_one_graph_for_the_compiler():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(block='dense'), "'plain' or 'residual'"),
+        (dict(block='dense'), "'plain', 'residual' or 'res2'"),
         (dict(downsample='mean'), "'maxpool' or 'stride'"),
         (dict(upsample='nearest'), "'transposed' or 'linear'"),
         (dict(norm='weight'), "'instance', 'batch'"),

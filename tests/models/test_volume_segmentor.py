@@ -14,6 +14,8 @@ from mmseg_medical.models.segmentors.deciding import decide
 from mmseg_medical.registry import MODELS
 from mmseg_medical.structures import VolumeData
 
+OVERLAPPING = dict(multi_label=True, loss_decode=dict(type='DiceCELoss', use_sigmoid=True))
+
 
 def segmentor(classes: int = 3, rank: int = 3, head: dict | None = None, **options) -> nn.Module:
     torch.manual_seed(0)
@@ -91,7 +93,7 @@ def test_windows_of_air_are_background():
         seen.append(len(x))
         return x - 1
 
-    for head in (None, dict(multi_label=True)):
+    for head in (None, OVERLAPPING):
         model = segmentor(
             classes=2, head=head, test_cfg=dict(mode='slide', window=(4, 4, 4), overlap=0.0, skip_air=0.0)
         )
@@ -193,7 +195,7 @@ def test_learns_one_case_by_heart(maps, multi_label):
 
 
 def test_head_asks_for_the_masks_it_was_built_for():
-    head = segmentor(head=dict(multi_label=True)).decode_head
+    head = segmentor(head=OVERLAPPING).decode_head
     with pytest.raises(ValueError, match='expects 3 masks a case, the data set gives 1'):
         head.targets([sample_of((4, 4, 4))])
 

@@ -13,6 +13,7 @@ CONFIGS = {
     'hippocampus2d': FOLDER / '_base_' / 'models' / 'hippocampus_unet2d.py',
     'hippocampus3d': FOLDER / 'hippocampus' / 'unet3d_inr_balanced.py',
     'rare_unet': FOLDER / 'rare_unet' / 'hippocampus.py',
+    'res2unet3d': FOLDER / '_base_' / 'models' / 'res2unet3d.py',
 }
 
 

@@ -15,7 +15,7 @@ from mmseg_medical.datasets.patch_store.metadata import encode
 from mmseg_medical.errors import ConfigError
 
 FORMAT = 1  # raise it whenever the stored form, or what a transform computes, changes
-_FILES = ('img_path', 'seg_map_path')
+_FILES = ('img_path', 'seg_map_path', 'lung_map_path')
 # Place in the data set, which changes with its splits and says nothing about the case.
 _NOT_OF_THE_CASE = ('sample_idx',)
 

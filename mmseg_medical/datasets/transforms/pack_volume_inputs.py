@@ -24,6 +24,9 @@ META_KEYS = (
     'augmentations',
     'normalization',
     'scale_level',
+    'mask_source',
+    'nodules',
+    'lung_map_path',
 )
 # the integer types that torch computes with
 _TORCH_INTEGERS = {'uint16': np.int32, 'uint32': np.int64, 'uint64': np.int64, 'bool': np.uint8}

@@ -17,19 +17,23 @@ class RandomIntensity(BaseTransform):
 
     All amounts are relative to the standard deviation of the sample, channel by channel, so that images stay on the
     scale of their normalisation: scaling each augmented slice to [0, 1] would train on other values than are tested.
+    With ``absolute`` they are in the unit of the image, which a window of CT fixes: values are multiplied, then
+    shifted.
 
     Required keys: ``img``; it is replaced.
 
-    Recorded, if it acts: ``contrast``, ``brightness``, ``noise``, ``noise_seed``, ``blur``.
+    Recorded, if it acts: ``contrast``, ``brightness``, ``noise``, ``noise_seed``, ``blur``; ``absolute`` if it is.
 
     Args:
-        contrast (float): Deviations from the mean are multiplied by a number from [1 - contrast, 1 + contrast].
+        contrast (float): Deviations from the mean (``absolute``: values) are multiplied by a number from
+            [1 - contrast, 1 + contrast].
         brightness (float): What is added is drawn from [-brightness, brightness].
         prob (float): Probability of the two.
         noise (Sequence[float]): Range of the deviation of Gaussian noise.
         noise_prob (float): Its probability.
         blur (Sequence[float]): Range of the Gaussian's sigma, in pixels.
         blur_prob (float): Its probability.
+        absolute (bool): See above.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class RandomIntensity(BaseTransform):
         noise_prob: float = 0.3,
         blur: Sequence[float] = (0.5, 1.0),
         blur_prob: float = 0.2,
+        absolute: bool = False,
     ) -> None:
         super().__init__()
         if not all(0 <= p <= 1 for p in (prob, noise_prob, blur_prob)) or not 0 <= contrast < 1 or brightness < 0:
@@ -55,6 +60,7 @@ class RandomIntensity(BaseTransform):
         self.contrast, self.brightness, self.prob = contrast, brightness, prob
         self.noise, self.noise_prob = tuple(noise), noise_prob
         self.blur, self.blur_prob = tuple(blur), blur_prob
+        self.absolute = absolute
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Draw, apply, record."""
@@ -73,6 +79,8 @@ class RandomIntensity(BaseTransform):
             noise_seed=seed,
             blur=float(blur) if blurs else 0.0,
         )
+        if self.absolute:
+            record['absolute'] = True
         return self.replay(results, record)
 
     @staticmethod
@@ -82,7 +90,9 @@ class RandomIntensity(BaseTransform):
 
         image = results['img']
         axes = tuple(range(1, image.ndim))
-        mean, deviation = image.mean(axis=axes, keepdims=True), image.std(axis=axes, keepdims=True)
+        absolute = record.get('absolute', False)
+        mean = 0.0 if absolute else image.mean(axis=axes, keepdims=True)
+        deviation = 1.0 if absolute else image.std(axis=axes, keepdims=True)
         output = mean + (image - mean) * record['contrast'] + record['brightness'] * deviation
         if record['blur'] > 0:
             output = ndimage.gaussian_filter(output, (0, *[record['blur']] * len(axes)), mode='nearest')
@@ -96,5 +106,6 @@ class RandomIntensity(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(contrast={self.contrast}, brightness={self.brightness}, prob={self.prob}, '
-            f'noise={self.noise}, noise_prob={self.noise_prob}, blur={self.blur}, blur_prob={self.blur_prob})'
+            f'noise={self.noise}, noise_prob={self.noise_prob}, blur={self.blur}, blur_prob={self.blur_prob}, '
+            f'absolute={self.absolute})'
         )

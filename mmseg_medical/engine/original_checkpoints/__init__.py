@@ -14,6 +14,7 @@ from mmseg_medical.engine.original_checkpoints.hacdr import translate_hacdr
 from mmseg_medical.engine.original_checkpoints.hdc_hrnet import translate_hdc_hrnet
 from mmseg_medical.engine.original_checkpoints.hippocampus import translate_hippocampus
 from mmseg_medical.engine.original_checkpoints.rare_unet import translate_rare_unet
+from mmseg_medical.engine.original_checkpoints.res2unet3d import translate_res2unet3d
 from mmseg_medical.errors import CheckpointError
 from mmseg_medical.files import atomic_path
 
@@ -24,6 +25,7 @@ __all__ = [
     'translate_hdc_hrnet',
     'translate_hippocampus',
     'translate_rare_unet',
+    'translate_res2unet3d',
 ]
 
 #: system -> its weights, and the names of the network they are for -> weights under our names
@@ -33,6 +35,7 @@ TRANSLATIONS: dict[str, Callable[[dict[str, Tensor], dict[str, Tensor]], dict[st
     'hippocampus2d': partial(translate_hippocampus, axes=2),
     'hippocampus3d': partial(translate_hippocampus, axes=3),
     'rare_unet': translate_rare_unet,
+    'res2unet3d': translate_res2unet3d,
 }
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_medical.geometry.errors import COPY_AGAIN, check_claim, file_error
+from mmseg_medical.geometry.errors import COPY_AGAIN, check_claim, file_error, inflated_size
 
 _MOST_BYTES = 1 << 16
 _MOST_CHANNELS = 1 << 12
@@ -102,6 +102,30 @@ def _check_meta(path: Path, start: bytes) -> None:
     compressed = header.fields.get('CompressedData', 'False').lower() == 'true'
     stored = _stored(header, 'ElementDataFile')
     check_claim(path, shape + channels, _META_BYTES[kind], stored, compressed)
+    _check_meta_length(header, math.prod(shape + channels) * _META_BYTES[kind], stored, compressed, kind)
+
+
+def _check_meta_length(header: _Header, needed: int, stored: int, compressed: bool, kind: str) -> None:
+    """Refuse data that are not what the header says: ITK reads the first part of longer ones, and noise of others."""
+    skipped = int(header.fields.get('HeaderSize', 0))
+    if kind in ('LONG', 'ULONG') or skipped < 0:  # of no size that is known; whatever stands before the last voxels
+        return
+    name = header.fields['ElementDataFile']
+    local = name.upper() == 'LOCAL'
+    found, words = stored - skipped, f'{stored - skipped}'
+    if compressed:
+        data = header.path if local else header.path.parent / name
+        found = inflated_size(data, (header.length if local else 0) + skipped, needed)
+        words = f'more than {needed}' if found > needed else f'{found} that can be unpacked'
+    if found != needed:
+        form = 'compressed' if compressed else 'not compressed'
+        raise file_error(
+            header.path,
+            expected=f'{needed} bytes of voxels as its header says ({form}, ElementType '
+            f'{header.fields["ElementType"]}, DimSize {header.fields["DimSize"]})',
+            found=words,
+            remedy=f'{COPY_AGAIN} If the data are whole, correct ElementType, DimSize or CompressedData in the header.',
+        )
 
 
 def _check_nrrd(path: Path, start: bytes) -> None:

@@ -1,4 +1,4 @@
-"""U-Net of any rank, plain or residual."""
+"""U-Net of any rank: plain, residual, or of Res2 blocks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from mmseg_medical.models.layers.conv_blocks import (
     max_pool,
     per_axis,
 )
+from mmseg_medical.models.layers.res2_block import Res2Stage
 from mmseg_medical.registry import MODELS
 
-_STAGES: dict[str, type[nn.Module]] = {'plain': PlainStage, 'residual': ResidualStage}
+_STAGES: dict[str, type[nn.Module]] = {'plain': PlainStage, 'residual': ResidualStage, 'res2': Res2Stage}
 
 
 @MODELS.register_module()
@@ -38,8 +39,9 @@ class MedicalUNet(BaseModule):
         in_channels (int): Channels of the image.
         channels (Sequence[int]): Of the levels, full resolution first, the bottleneck last.
         spatial_dims (int): 2 or 3.
-        block (str): ``'plain'`` or ``'residual'``.
-        encoder_depth (int | Sequence[int]): Convolutions (plain) or blocks (residual) of each level and the bottleneck.
+        block (str | dict): ``'plain'``, ``'residual'`` or ``'res2'``; or a dict with the name as ``type`` and arguments
+            of :class:`~mmseg_medical.models.layers.res2_block.Res2Block`, e.g. ``dict(type='res2', scale=8)``.
+        encoder_depth (int | Sequence[int]): Convolutions (plain) or blocks (others) of each level and the bottleneck.
         decoder_depth (int | Sequence[int]): The same of each step of the decoder, full resolution first.
         strides (Sequence[int | Sequence[int]] | None): Division of the size after each level; None for 2.
         kernels (Sequence[int | Sequence[int]] | None): Kernels of each level; None for 3.
@@ -65,7 +67,7 @@ class MedicalUNet(BaseModule):
         channels: Sequence[int] = (32, 64, 128, 256, 320),
         *,
         spatial_dims: int = 3,
-        block: str = 'plain',
+        block: str | dict[str, Any] = 'plain',
         encoder_depth: PerAxis = 2,
         decoder_depth: PerAxis = 2,
         strides: Sequence[PerAxis] | None = None,
@@ -85,8 +87,10 @@ class MedicalUNet(BaseModule):
         levels = len(channels) - 1
         if levels < 1 or not 1 <= num_outputs <= levels:
             raise ValueError(f'{len(channels)} channels make {levels} levels, from which {num_outputs} maps are asked')
-        if block not in _STAGES:
-            raise ValueError(f"block must be 'plain' or 'residual', got {block!r}")
+        details = {'type': block} if isinstance(block, str) else dict(block)
+        kind = details.pop('type', None)
+        if kind not in _STAGES:
+            raise ValueError(f"block must be 'plain', 'residual' or 'res2', got {block!r}")
         if downsample not in ('maxpool', 'stride'):
             raise ValueError(f"downsample must be 'maxpool' or 'stride', got {downsample!r}")
         self.in_channels = in_channels
@@ -98,8 +102,8 @@ class MedicalUNet(BaseModule):
             per_axis(stride, spatial_dims) for stride in _of_levels(2 if strides is None else strides, levels)
         ]
         sizes = _of_levels(3 if kernels is None else kernels, levels + 1)
-        shared: dict[str, Any] = dict(norm=norm, act=act, bias=bias)
-        stage = _STAGES[block]
+        shared: dict[str, Any] = dict(norm=norm, act=act, bias=bias, **details)
+        stage = _STAGES[kind]
         pooled = downsample == 'maxpool'
 
         self.encoders = nn.ModuleList()
@@ -167,10 +171,13 @@ class MedicalUNet(BaseModule):
         """
         x, maps = features[-1], []
         for d, skip in zip(reversed(range(self.num_levels)), reversed(features[:-1]), strict=False):
-            x = torch.cat((_fit(self.ups[d](x), skip), skip), dim=1)
-            x = self._run(self.decoders[d], x)
+            x = self._ascend(d, x, skip)
             maps.append(x)
         return tuple(maps)
+
+    def _ascend(self, level: int, x: Tensor, skip: Tensor) -> Tensor:
+        """From the map below a level to that of its step of the decoder."""
+        return self._run(self.decoders[level], torch.cat((_fit(self.ups[level](x), skip), skip), dim=1))
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         if self.with_cp and torch.is_grad_enabled():

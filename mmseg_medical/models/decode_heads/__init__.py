@@ -1,4 +1,5 @@
 from mmseg_medical.models.decode_heads.aggregate_head import AggregateHead
+from mmseg_medical.models.decode_heads.binary_volume_head import BinaryVolumeHead
 from mmseg_medical.models.decode_heads.constellation_head import ConstellationHead
 from mmseg_medical.models.decode_heads.hacdr_head import HACDRHead
 from mmseg_medical.models.decode_heads.implicit_heads import ImplicitHead
@@ -12,6 +13,7 @@ from mmseg_medical.models.decode_heads.volume_head import VolumeHead
 
 __all__ = [
     'AggregateHead',
+    'BinaryVolumeHead',
     'ConstellationHead',
     'HACDRHead',
     'ImplicitHead',

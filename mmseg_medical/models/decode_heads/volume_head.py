@@ -14,6 +14,7 @@ from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Frame
 from mmseg_medical.models.layers.conv_blocks import convolution
 from mmseg_medical.models.losses.deep_supervision import deep_supervision
+from mmseg_medical.models.losses.voxel_loss import VoxelLoss
 from mmseg_medical.registry import MODELS
 
 
@@ -40,7 +41,8 @@ class VolumeHead(BaseModule):
         init_cfg (dict | None): As in mmengine.
 
     Raises:
-        ConfigError: A projection with more than one map.
+        ConfigError: A projection with more than one map; or a loss of this package sees a sigmoid where classes exclude
+            each other, or a softmax where they overlap.
     """
 
     def __init__(
@@ -71,6 +73,12 @@ class VolumeHead(BaseModule):
         self.loss_decode = nn.ModuleList(
             MODELS.build(dict(loss)) for loss in ([loss_decode] if isinstance(loss_decode, dict) else loss_decode)
         )
+        for loss in self.loss_decode:
+            if isinstance(loss, VoxelLoss) and loss.use_sigmoid != multi_label:
+                raise ConfigError(
+                    f'{type(loss).__name__} has use_sigmoid={loss.use_sigmoid}, the head multi_label={multi_label}: '
+                    'both are True where classes may overlap or one channel is all, otherwise False'
+                )
         if projection and len(channels) > 1:
             raise ConfigError(f'projection={projection} is of the finest map alone, in_channels are {channels}')
         self.projection = convolution(spatial_dims, channels[-1], projection, 1) if projection else None

@@ -8,33 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
-class Conv3d(nn.Conv3d):
-    """torch's convolution, in full precision where the CPU's half precision is wrong.
-
-    oneDNN's bfloat16 gradient of 3D kernels reads memory that nobody wrote where an axis has one or two voxels (torch
-    2.13: infinite or NaN weights after some steps). Such maps are tiny, full precision costs nothing there.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (N, C, I, J, K) as ``nn.Conv3d`` does."""
-        if input.is_cpu and min(input.shape[2:]) < 3 and torch.is_autocast_enabled('cpu'):
-            with torch.autocast('cpu', enabled=False):
-                return super().forward(input.float())
-        return super().forward(input)
-
+from mmseg_medical.models.layers.conv3d import Conv3d, MaxPool3d
 
 _CONV: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: Conv3d}
 _CONV_TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-_MAX_POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_MAX_POOL: dict[int, type[nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: MaxPool3d}
 _DROPOUT: dict[int, type[nn.Module]] = {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}
 _BATCH_NORM: dict[int, type[nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE_NORM: dict[int, type[nn.Module]] = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    'leaky_relu': lambda: nn.LeakyReLU(0.01, inplace=True),
-    'relu': lambda: nn.ReLU(inplace=True),
-    'gelu': nn.GELU,
-    'silu': lambda: nn.SiLU(inplace=True),
+_ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
+    'leaky_relu': lambda inplace: nn.LeakyReLU(0.01, inplace=inplace),
+    'relu': lambda inplace: nn.ReLU(inplace=inplace),
+    'gelu': lambda inplace: nn.GELU(),
+    'silu': lambda inplace: nn.SiLU(inplace=inplace),
 }
 
 #: one number for all axes, or one an axis
@@ -105,11 +91,11 @@ def normalisation(norm: Norm, spatial_dims: int, channels: int) -> nn.Module:
     raise ValueError(f"norm must be 'instance', 'batch', 'group', 'layer' or None, got {name!r}")
 
 
-def activation(name: str) -> nn.Module:
+def activation(name: str, inplace: bool = True) -> nn.Module:
     """Return the activation ``'leaky_relu'`` (slope 0.01), ``'relu'``, ``'gelu'`` or ``'silu'``."""
     if name not in _ACTIVATIONS:
         raise ValueError(f'activation must be one of {", ".join(_ACTIVATIONS)}, got {name!r}')
-    return _ACTIVATIONS[name]()
+    return _ACTIVATIONS[name](inplace)
 
 
 class ConvNormAct(nn.Sequential):

@@ -1,0 +1,3 @@
+# Instance norm, which batches of one or two patches do not disturb.
+_base_ = '../luna16.py'
+model = dict(backbone=dict(norm='instance'))

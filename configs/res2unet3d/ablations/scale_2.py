@@ -1,0 +1,3 @@
+# Res2: two parts a block.
+_base_ = '../luna16.py'
+model = dict(backbone=dict(scale=2))

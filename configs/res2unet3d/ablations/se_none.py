@@ -1,0 +1,3 @@
+# Without squeeze and excitation.
+_base_ = '../luna16.py'
+model = dict(backbone=dict(se=False))
