@@ -74,7 +74,11 @@ def load_config(config: str | Path | Config, cfg_options: dict[str, Any] | None 
 
 def _similar_files(path: Path) -> str:
     root = Path('configs') if Path('configs').is_dir() else path.parent
-    files = {file.name: file for file in root.rglob('*.py') if '_base_' not in file.parts} if root.is_dir() else {}
+    files = (
+        {file.name: file for file in root.rglob('*.py') if not {'_base_', 'spaces'} & set(file.parts)}
+        if root.is_dir()
+        else {}
+    )
     if path.name in files:
         return f' Did you mean {files[path.name]}?'
     return did_you_mean(str(path), map(str, files.values()))

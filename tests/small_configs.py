@@ -21,7 +21,7 @@ VOLUME = (32, 64, 32)
 SLICE = (32, 40)
 # square in x and y, which may be turned by 90 degrees
 NODULE = (32, 32, 16)
-SLICE_DATASETS = ('ACDCDataset', 'MnMsDataset', 'BraTSDataset', 'SynapseDataset')
+SLICE_DATASETS = ('ACDCDataset', 'MnMsDataset', 'BraTSDataset', 'SynapseDataset', 'MSDSliceDataset')
 # the smallest widths: that of HDC-HRNet's blocks, and one whose groups have more than a value on maps of one pixel
 WIDTHS = {'HRNetDCN': 8, 'HRNetResNet34': 16}
 STREAM_HEADS = ('AggregateHead', 'PointRendHead', 'ConstellationHead', 'ImplicitHead', 'ProjectionHead', 'PointHead')
@@ -42,6 +42,7 @@ def write_roots(folder: Path) -> dict[str, str]:
         'IDRiDDataset': str(folder / 'idrid'),
         'DDRDataset': str(folder / 'ddr'),
         'MSDDataset': str(folder / 'msd'),
+        'MSDSliceDataset': str(folder / 'msd'),
         'ACDCDataset': str(folder / 'acdc'),
         'MnMsDataset': str(folder / 'mnms'),
         'BraTSDataset': str(folder / 'brats'),

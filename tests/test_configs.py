@@ -12,7 +12,8 @@ from mmengine.dataset import pseudo_collate
 from mmseg_medical import apis
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
+# the spaces of sweeps are no configs
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if 'spaces' not in path.parts)
 LEAVES = [path for path in CONFIGS if '_base_' not in path.parts]
 SIZES = (small_configs.PHOTOGRAPH, small_configs.VOLUME, small_configs.SLICE, small_configs.NODULE)
 
@@ -82,6 +83,7 @@ PREDICTING = [
     *(ROOT / 'configs' / 'hdc_hrnet').glob('*.py'),
     *(ROOT / 'configs' / 'hdc_hrnet' / 'ablations').glob('[hipr]*.py'),
     ROOT / 'configs' / 'hdc_hrnet' / 'ablations' / 'backbone_hrnet.py',
+    *(ROOT / 'configs' / 'hippocampus').glob('unet2d*.py'),
 ]
 
 

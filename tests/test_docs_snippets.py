@@ -21,6 +21,8 @@ PAGES = [
     'train_volumes.md',
     'slices.md',
     'hdc_hrnet.md',
+    'hippocampus_inr.md',
+    'uncertainty.md',
 ]
 # `expression  # array([1.])`: what a line says that it yields
 RESULT = re.compile(r'^(?P<code>[^#\n]+?)  # (?P<result>array\(.*\)|[\d.]+)$', re.MULTILINE)

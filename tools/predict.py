@@ -45,6 +45,7 @@ def predict(arguments: argparse.Namespace) -> dict[str, Any]:
         probabilities=arguments.save_probabilities,
         overlay=arguments.overlay,
         overwrite=arguments.overwrite,
+        uncertainty=arguments.uncertainty,
         regions=regions,
     )
     cases = find_cases(arguments.input, arguments.modalities or (), arguments.series_uid)
@@ -63,6 +64,10 @@ def predict(arguments: argparse.Namespace) -> dict[str, Any]:
         precision=arguments.precision,
         component_filter=components or None,
         trusted=arguments.trust,
+        scale=arguments.scale[0] if len(arguments.scale) == 1 else arguments.scale,
+        planes=arguments.planes or (),
+        mc_dropout=arguments.mc_dropout,
+        seed=arguments.seed,
     )
     return predict_cases(predictor, cases, options)
 
@@ -94,6 +99,13 @@ if __name__ == '__main__':
     parser.add_argument('--overlay', action='store_true', help='draw image and labels into OUT/overlays')
     parser.add_argument('--tta', action='store_true', help='average mirrored views (tta_cfg, tta_pipeline)')
     parser.add_argument('--precision', choices=['float32', 'bfloat16', 'float16'], help="default: the config's")
+    parser.add_argument(
+        '--scale', type=int, nargs='+', default=[1], metavar='N', help='divide voxels into N an axis (implicit heads)'
+    )
+    parser.add_argument('--planes', nargs='+', metavar='PLANE', help='axial coronal sagittal: averaged (slices)')
+    parser.add_argument('--uncertainty', action='store_true', help='write maps of it to OUT/uncertainty')
+    parser.add_argument('--mc-dropout', type=int, default=0, metavar='N', help='average N samples of dropout')
+    parser.add_argument('--seed', type=int, default=0, help='of the samples of dropout')
     parser.add_argument('--min-volume-mm3', type=float, help='take smaller connected parts out')
     parser.add_argument('--min-diameter-mm', type=float, help='the same by the diameter of a ball of their volume')
     parser.add_argument('--keep-largest', nargs='*', metavar='LABEL', help='largest part alone, of all or these labels')

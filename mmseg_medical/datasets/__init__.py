@@ -2,6 +2,7 @@ from mmseg_medical.datasets.acdc import ACDCDataset
 from mmseg_medical.datasets.brats import BraTSDataset
 from mmseg_medical.datasets.ddr import DDRDataset
 from mmseg_medical.datasets.decathlon import MSDDataset
+from mmseg_medical.datasets.decathlon_slices import MSDSliceDataset
 from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.datasets.fundus_lesions import FundusLesionDataset
 from mmseg_medical.datasets.idrid import IDRiDDataset
@@ -20,6 +21,7 @@ __all__ = [
     'IDRiDDataset',
     'LUNA16Dataset',
     'MSDDataset',
+    'MSDSliceDataset',
     'MnMsDataset',
     'SliceDataset',
     'SynapseDataset',

@@ -32,7 +32,8 @@ _COLORS = (
     *((220, 60, 50), (60, 150, 230), (250, 190, 60), (90, 190, 90), (170, 100, 210), (60, 200, 200)),
     *((240, 130, 60), (230, 110, 170), (150, 150, 60), (120, 120, 240)),
 )
-_SPLITS = ('train', 'test')
+#: parts of the release
+SPLITS = ('train', 'test')
 
 
 @DATASETS.register_module()
@@ -105,7 +106,7 @@ class MSDDataset(CaseDataset):
         source, names = self.split, None
         if self.split_file is not None:
             source, names = read_split(self.split_file, self.split, self.fold)
-        check_part(source, _SPLITS, 'MSDDataset' if self.split_file is None else f'"source" of {self.split_file}')
+        check_part(source, SPLITS, 'MSDDataset' if self.split_file is None else f'"source" of {self.split_file}')
         entries: dict[str, dict] = {}
         for listed in self.release['training' if source == 'train' else 'test']:
             entry = self._entry(listed)

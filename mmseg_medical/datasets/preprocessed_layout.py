@@ -127,17 +127,17 @@ def check_preprocessed(folder: str | Path, track: Callable[[Iterable], Iterable]
 
 
 def resize_slices(array: np.ndarray, size: Sequence[int], order: int) -> np.ndarray:
-    """Resize the first two axes as scikit-image does with reflected edges: smooth where pixels are lost, interpolate.
+    """Resize the first axes as scikit-image does with reflected edges: smooth where pixels are lost, interpolate.
 
     Args:
         array (np.ndarray): shape (H, W, ...).
-        size (Sequence[int]): Rows and columns.
+        size (Sequence[int]): Of the first axes: rows and columns, or those of a whole volume.
         order (int): 1 for images (smoothed by sigma (old / new - 1) / 2), 0 for labels.
     """
     from scipy import ndimage
 
     factors = [old / new for old, new in zip(array.shape, size, strict=False)]
-    rest = array.ndim - 2
+    rest = array.ndim - len(size)
     if order:
         array = ndimage.gaussian_filter(array, [max(0.0, (f - 1) / 2) for f in factors] + [0.0] * rest, mode='mirror')
     zoom = [new / old for old, new in zip(array.shape, size, strict=False)] + [1.0] * rest

@@ -8,6 +8,7 @@ from mmseg_medical.engine.prediction_hook import PredictionHook
 from mmseg_medical.engine.progress_hook import ProgressHook
 from mmseg_medical.engine.record_hook import RecordHook
 from mmseg_medical.engine.report_hook import SegReportHook
+from mmseg_medical.engine.validation_log_hook import ValidationLogHook
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -20,4 +21,5 @@ __all__ = [
     'ProgressHook',
     'RecordHook',
     'SegReportHook',
+    'ValidationLogHook',
 ]

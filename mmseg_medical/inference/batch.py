@@ -41,6 +41,7 @@ class BatchOptions:
             DICOM, PNG for other photographs.
         probabilities (bool): Write them too, into ``probabilities``.
         overlay (bool): Draw image and labels, into ``overlays``.
+        uncertainty (bool): Write its maps too, into ``uncertainty``.
         overwrite (bool): Do finished cases again.
         regions (RegionFolder | None): Where structures can be in each case.
     """
@@ -50,6 +51,7 @@ class BatchOptions:
     probabilities: bool = False
     overlay: bool = False
     overwrite: bool = False
+    uncertainty: bool = False
     regions: RegionFolder | None = None
 
     def __post_init__(self) -> None:
@@ -116,6 +118,8 @@ def _one(predictor: Predictor, case: Case, options: BatchOptions, before: dict[s
             **({} if options.regions is None else {'region': _region(options.regions, case.case_id)}),
         },
     }
+    if options.uncertainty:
+        entry['settings']['uncertainty'] = True
     if not options.overwrite and _is_finished(before, entry, options.out):
         return {**before, 'status': 'skipped'}
     start = time.perf_counter()
@@ -133,11 +137,19 @@ def _predict(predictor: Predictor, case: Case, options: BatchOptions) -> dict[st
     if case.series_uid is not None:
         image = read_dicom_series(case.inputs[0], case.series_uid)
     region = None if options.regions is None else options.regions.of(case.case_id)
-    segmentation = predictor.predict(image, case_id=case.case_id, probabilities=options.probabilities, region=region)
+    segmentation = predictor.predict(
+        image,
+        case_id=case.case_id,
+        probabilities=options.probabilities,
+        uncertainty=options.uncertainty,
+        region=region,
+    )
     suffix = options.suffix or _suffix(case.inputs[0], segmentation)
     extra: list[Path] = []
+    kind = '.npy' if segmentation.grid.affine is None else suffix if suffix in _WITH_AFFINE else '.nii.gz'
+    if options.uncertainty:
+        extra += segmentation.save_uncertainty(options.out / 'uncertainty' / f'{case.case_id}{kind}')
     if options.probabilities:
-        kind = '.npy' if segmentation.grid.affine is None else suffix if suffix in _WITH_AFFINE else '.nii.gz'
         name = options.out / 'probabilities' / f'{case.case_id}{kind}'
         extra.append(segmentation.save_probabilities(name))
     if options.overlay:

@@ -14,6 +14,7 @@ from mmengine.config import Config, ConfigDict
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Grid, Volume, file_stem
 from mmseg_medical.inference.component_filter import ComponentFilter
+from mmseg_medical.inference.dropout_samples import DropoutSamples
 from mmseg_medical.inference.loading import LoadedModel, build_models, label_names, load_from_checkpoints
 from mmseg_medical.inference.model_directory import load_model_directory
 from mmseg_medical.inference.photograph_inference import PhotographInference
@@ -23,6 +24,7 @@ from mmseg_medical.inference.segmentation import Segmentation
 from mmseg_medical.inference.slice_inference import SliceInference
 from mmseg_medical.inference.volume_inference import VolumeInference
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
+from mmseg_medical.models.segmentors.uncertainty import MemberSums
 from mmseg_medical.visualization.volume_overlay import overlay_picture
 
 _PRECISIONS = ('float32', 'bfloat16', 'float16')
@@ -43,6 +45,12 @@ class Predictor:
         precision: ``'bfloat16'``, ``'float16'`` or ``'float32'`` to compute the network in; None as the config says.
         component_filter: A :class:`ComponentFilter` or its arguments; None takes ``test_cfg.component_filter``.
         trusted: Read checkpoints and model directories that may run code.
+        scale: Into how many voxels those of the file are divided along each of its axes, one number or one an axis:
+            labels at 2 or 4 times the resolution, of networks with an implicit head.
+        planes: Of networks of slices: ``'axial'``, ``'coronal'``, ``'sagittal'``; probabilities of several are averaged
+            on the grid of the file. None given: the slices of the config's tests.
+        mc_dropout: Average so many samples of dropout of each network, see docs/uncertainty.md; 0 switches it off.
+        seed: Of these samples, the same for every image.
 
     Raises:
         ConfigError: The config cannot be used, or there is no such device.
@@ -63,6 +71,10 @@ class Predictor:
         precision: str | None = None,
         component_filter: ComponentFilter | Mapping[str, Any] | None = None,
         trusted: bool = False,
+        scale: int | Sequence[int] = 1,
+        planes: str | Sequence[str] = (),
+        mc_dropout: int = 0,
+        seed: int = 0,
     ) -> None:
         if precision not in (None, *_PRECISIONS):
             raise ConfigError(f'precision must be one of {", ".join(_PRECISIONS)}, found {precision!r}')
@@ -76,8 +88,11 @@ class Predictor:
         given = component_filter if component_filter is not None else options.get('component_filter')
         self.component_filter = ComponentFilter.from_config(given)
         self.component_filter.check(self.names)
-        self._inference = _inference(models, loaded.cfg, tta, precision)
-        settings = repr((tta, precision, self.component_filter))
+        self._sampled = DropoutSamples(models, mc_dropout, seed)
+        self._inference = _inference(models, loaded.cfg, tta, precision, scale, planes, mc_dropout)
+        added = {'planes': planes, 'mc_dropout': (mc_dropout, seed) if mc_dropout else 0}
+        given_ones = [(key, value) for key, value in added.items() if value]
+        settings = repr((tta, precision, self.component_filter, *(() if scale == 1 else (scale,)), *given_ones))
         self.identity = hashlib.sha256(f'{loaded.identity} {settings}'.encode()).hexdigest()
 
     @property
@@ -91,6 +106,7 @@ class Predictor:
         *,
         case_id: str | None = None,
         probabilities: bool = False,
+        uncertainty: bool = False,
         region: Region | None = None,
     ) -> Segmentation:
         """Segment one image.
@@ -101,11 +117,13 @@ class Predictor:
                 path, a Volume (H, W, 3) in RGB or an array (H, W, 3) in BGR as OpenCV reads it.
             case_id: For messages; default: from the name of the file.
             probabilities: Yield them too; they take 4 K bytes a voxel.
+            uncertainty: Yield its maps too, of the networks, samples of dropout and planes; 4 (3 K + 7) bytes a voxel,
+                however many there are.
             region: Where structures can be: labels outside become background before ``component_filter`` looks at
                 them. Probabilities stay.
 
         Returns:
-            Segmentation: On the grid of the image.
+            Segmentation: On the grid of the image; with a ``scale`` of smaller voxels over the same field of view.
 
         Raises:
             OSError: A file cannot be read.
@@ -114,7 +132,13 @@ class Predictor:
         """
         source = _source(image)
         case_id = case_id or (file_stem(source) or Path(source).stem if source else 'image')
-        labels, values, grid = self._inference.predict(image, case_id, probabilities)
+        members: MemberSums | None = None
+        with self._sampled:
+            if uncertainty or self._sampled.number:  # so that maps and labels are of the same draws
+                labels, members, grid = self._with_members(image, case_id)
+                values = members.probabilities().numpy() if probabilities else None
+            else:
+                labels, values, grid = self._inference.predict(image, case_id, probabilities)
         grid = Grid(grid.size, grid.affine, source or case_id)
         volume = _label_volume(labels, grid, self._multi_label)
         if region is not None:
@@ -125,6 +149,7 @@ class Predictor:
             grid,
             None if values is None else _channels_last(values, grid),
             source,
+            _maps(members, grid) if members is not None and uncertainty else None,
         )
 
     def visualize(self, image: Image | Sequence[Image], *, case_id: str | None = None) -> np.ndarray:
@@ -148,6 +173,11 @@ class Predictor:
         """Return the image as it is drawn: of several modalities the first, photographs in RGB."""
         return self._inference.load_image(image)
 
+    def _with_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
+        if isinstance(self._inference, PhotographInference):
+            raise ConfigError('uncertainty is mapped for volumes and their slices, not for photographs')
+        return self._inference.predict_members(image, case_id)
+
     @property
     def _multi_label(self) -> bool:
         return bool(self._inference.first.multi_label)
@@ -164,24 +194,40 @@ def _load(config_or_dir: str | Path | Config, checkpoint: Any, trusted: bool) ->
 
 
 def _inference(
-    models: list[Any], cfg: Config, tta: bool | Sequence[int], precision: str | None
+    models: list[Any],
+    cfg: Config,
+    tta: bool | Sequence[int],
+    precision: str | None,
+    scale: int | Sequence[int],
+    planes: str | Sequence[str],
+    mc_dropout: int,
 ) -> VolumeInference | SliceInference | PhotographInference:
     reduced = None if precision in (None, 'float32') else getattr(torch, precision)
     if tta is True and 'tta_cfg' in cfg:  # segmentors that average views by themselves
         for model in models:
             model.test_cfg = ConfigDict({**(model.test_cfg or {}), **cfg.tta_cfg})
-    if isinstance(models[0], MedicalEncoderDecoder):
-        if slice_loader(pipeline_steps(cfg)) is not None:
-            return SliceInference(models, cfg, tta, reduced)
-        return PhotographInference(models, cfg, tta, reduced)
-    if not isinstance(models[0], VolumeSegmentor):
+    samples = max(mc_dropout, 1)
+    first, in_slices = models[0], slice_loader(pipeline_steps(cfg)) is not None
+    if not isinstance(first, MedicalEncoderDecoder | VolumeSegmentor):
         raise ConfigError(
             f'a Predictor needs a VolumeSegmentor or a MedicalEncoderDecoder, model.type is {cfg.model.type}'
         )
-    for model in models:
-        if precision is not None:
+    if scale != 1 and (in_slices or isinstance(first, MedicalEncoderDecoder)):
+        raise ConfigError(f'photographs and slices are segmented at their own resolution, found scale={scale}')
+    if planes and not in_slices:
+        raise ConfigError(
+            f'volumes are cut along planes for models whose pipeline begins with LoadSlice, found planes={planes!r}'
+        )
+    if isinstance(first, VolumeSegmentor) and precision is not None:
+        for model in models:
             model.test_cfg['precision'] = None if reduced is None else precision
-    return VolumeInference(models, cfg, tta)
+    if in_slices:
+        return SliceInference(models, cfg, tta, reduced, planes, samples)
+    if isinstance(first, VolumeSegmentor):
+        return VolumeInference(models, cfg, tta, scale, samples)
+    if mc_dropout:
+        raise ConfigError('dropout is sampled for volumes and their slices, not for photographs: mc_dropout=0')
+    return PhotographInference(models, cfg, tta, reduced)
 
 
 def _source(image: Any) -> str:
@@ -200,3 +246,7 @@ def _label_volume(labels: np.ndarray, grid: Grid, multi_label: bool) -> Volume:
 
 def _channels_last(values: np.ndarray, grid: Grid) -> Volume:
     return Volume(np.moveaxis(values, 0, -1).astype(np.float32, copy=False), grid.affine, grid.name, has_channels=True)
+
+
+def _maps(members: MemberSums, grid: Grid) -> dict[str, Volume]:
+    return {name: Volume(one.numpy(), grid.affine, grid.name) for name, one in members.maps().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,9 @@ class Segmentation:
         grid (Grid): That of the image; nothing is written onto another one.
         probabilities (Volume | None): shape (*S, K), float32, with ``has_channels``; where they were asked for.
         source (str): File the image came from; may be empty.
+        uncertainty (Mapping[str, Volume] | None): Maps, shape (*S) and float32 each, where they were asked for:
+            ``foreground`` (mean probability), ``variance`` of it over members, ``entropy`` and ``mutual_information``
+            in nats, see docs/uncertainty.md.
     """
 
     labels: Volume
@@ -30,6 +34,7 @@ class Segmentation:
     grid: Grid
     probabilities: Volume | None = None
     source: str = ''
+    uncertainty: Mapping[str, Volume] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -104,6 +109,28 @@ class Segmentation:
             raise ValueError('there are no probabilities; ask for them: predict(image, probabilities=True)')
         write_volume(self.probabilities, path, like=self.grid)
         return Path(path)
+
+    def save_uncertainty(self, path: str | Path) -> list[Path]:
+        """Write the maps of the uncertainty, a file each: ``<stem>_<map>`` before the suffix.
+
+        Args:
+            path (str | Path): NIfTI or NRRD; npy for an image without an affine.
+
+        Returns:
+            list[Path]: What was written.
+
+        Raises:
+            ValueError: They were not asked for, do not lie on the grid of the image, or the format cannot hold them.
+        """
+        if self.uncertainty is None:
+            raise ValueError('there are no maps of uncertainty; ask for them: predict(image, uncertainty=True)')
+        path = Path(path)
+        stem = file_stem(path) or path.stem
+        written = []
+        for name, volume in self.uncertainty.items():
+            written.append(path.with_name(f'{stem}_{name}{path.name[len(stem) :]}'))
+            write_volume(volume, written[-1], like=self.grid)
+        return written
 
 
 def _in_file_names(name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +11,68 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_medical.datasets.errors import data_error
 from mmseg_medical.datasets.patch_store import Case
-from mmseg_medical.datasets.slices import cut_slice
+from mmseg_medical.datasets.slices import PLANES, checked_planes, cut_slice
 from mmseg_medical.datasets.slices.files import read_any
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import Grid, Reorient, Volume
+from mmseg_medical.geometry import Grid, Reorient, Volume, restore, restore_labels
 from mmseg_medical.inference.pipelines import build_pipeline, file_channels, pipeline_steps, slice_loader, step_type
+from mmseg_medical.inference.slice_scores import slice_scores
 from mmseg_medical.inference.volume_inference import Prediction, first_volume
-from mmseg_medical.models.segmentors import MedicalEncoderDecoder
+from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
 from mmseg_medical.models.segmentors.averaging import Network, View, averaged, views_of
+from mmseg_medical.models.segmentors.deciding import air_scores
+from mmseg_medical.models.segmentors.uncertainty import MemberSums
 
 
 class SliceInference:
-    """One or several :class:`MedicalEncoderDecoder` of one config whose pipeline begins with ``LoadSlice``.
+    """One or several networks of slices of one config, whose pipeline begins with ``LoadSlice``.
 
-    A volume is prepared once, in memory; nothing is stored. As many slices at a time as ``test_dataloader.batch_size``
-    go through the networks, whose probabilities are averaged, and back to the grid of the file, as in tests.
+    A volume is prepared once for each plane, in memory; nothing is stored. As many slices at a time as
+    ``test_dataloader.batch_size`` go through the networks, whose probabilities are averaged, and back to the grid of
+    the file, as in tests. Probabilities of several planes are averaged there, K float32 a voxel.
 
     Args:
-        models (Sequence[MedicalEncoderDecoder]): In evaluation mode.
+        models (Sequence[MedicalEncoderDecoder | VolumeSegmentor]): Of two axes, in evaluation mode.
         cfg (Config): The experiment.
         tta (bool | Sequence[int]): Average views: True those of ``test_cfg``, which has taken in ``tta_cfg``; axes, 0
             or 1, those that are mirrored along all their subsets.
         precision (torch.dtype | None): What to compute in; None for float32.
+        planes (str | Sequence[str]): Whose slices the networks see; none: as in tests of the config.
+        samples (int): Times that each network is gone through, which its dropout makes different ones.
 
     Raises:
-        ConfigError: There are no views, the axes are wrong, or ``LoadSlice`` does not come first or does not make the
-            channels of the network.
+        ConfigError: There are no views, the axes or planes are wrong, or ``LoadSlice`` does not come first or does not
+            make the channels of the network.
     """
 
     def __init__(
         self,
-        models: Sequence[MedicalEncoderDecoder],
+        models: Sequence[MedicalEncoderDecoder | VolumeSegmentor],
         cfg: Config,
         tta: bool | Sequence[int] = False,
         precision: torch.dtype | None = None,
+        planes: str | Sequence[str] = (),
+        samples: int = 1,
     ) -> None:
         self.models = list(models)
         self.first = self.models[0]
         self.precision = precision
+        test = cfg.get('test_dataloader') or {}
+        self.planes = checked_planes(planes) if planes else ()
+        self.orders: list[str | None] = [PLANES[plane] for plane in self.planes]
+        if not self.orders:
+            self.orders = [_order_of_axes(test.get('dataset') or {})]
         views = _views(self.first, tta)
-        self.averages = len(self.models) > 1 or len(views) > 1
+        members: list[Network] = [model.network for model in self.models for _ in range(samples)]
+        self.averages = len(members) > 1 or len(views) > 1 or len(self.orders) > 1
         self.network: Network = self.first.network
         if self.averages:
-            self.network = averaged([model.network for model in self.models], self.first.activate, views)
+            self.network = averaged(members, self.first.activate, views)
+        self.members = [averaged([member], self.first.activate, views) for member in members]
         steps = pipeline_steps(cfg)
         loader = slice_loader(steps)
         if loader is None or loader is not steps[0]:
@@ -68,9 +83,7 @@ class SliceInference:
             {**step, 'num_channels': channels} if step_type(step) == 'LoadCase' else step for step in loader['pipeline']
         ]
         self.prepare_volume, self.prepare_slice = build_pipeline(prepare), build_pipeline(steps[1:])
-        test = cfg.get('test_dataloader') or {}
         self.batch_size = int(test.get('batch_size') or 1)
-        self.orientation = (test.get('dataset') or {}).get('orientation')
 
     def load_image(self, image: Any) -> Volume:
         """Return the image, of several modalities the first, as it is drawn."""
@@ -79,40 +92,89 @@ class SliceInference:
     @torch.no_grad()
     def predict(self, image: Any, case_id: str, probabilities: bool) -> Prediction:
         """Segment one volume; see :meth:`VolumeInference.predict`."""
-        volumes = [_as_read(one) for one in (image if isinstance(image, list | tuple) else [image])]
-        case = self._prepared(volumes, case_id)
+        decide, air = partial(self.first.decide, probabilities=self.averages), self._air(self.averages)
+        if not probabilities and len(self.orders) == 1:
+            labels, native = self._over_volume(
+                _read(image), case_id, self.orders[0], self.network, air, partial(_labels, decide)
+            )
+            return labels, None, native
+        scores, native = self._mean(image, case_id, self.network, air)
+        tensor = torch.from_numpy(scores)
+        labels = decide(tensor).numpy()
+        if not probabilities:
+            return labels, None, native
+        return labels, (tensor if self.averages else self.first.activate(tensor)).numpy(), native
+
+    @torch.no_grad()
+    def predict_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
+        """See :meth:`VolumeInference.predict_members`; each network is a member in each plane."""
+        sums, volumes, finish = MemberSums(self.first.multi_label), _read(image), partial(_scores, self._air(True))
+        for order in self.orders:
+            for member in self.members:
+                scores, native = self._over_volume(volumes, case_id, order, member, self._air(True), finish)
+                sums.add(torch.from_numpy(scores))
+        return self.first.decide(sums.probabilities(), probabilities=True).numpy(), sums, native
+
+    def _air(self, probabilities: bool) -> list[float]:
+        return air_scores(self.first.out_channels, self.first.multi_label, probabilities)
+
+    def _mean(self, image: Any, case_id: str, network: Network, air: list[float]) -> tuple[np.ndarray, Grid]:
+        """Scores of the file, mean over the planes."""
+        volumes = _read(image)
+        total: np.ndarray | None = None
+        for order in self.orders:
+            scores, native = self._over_volume(volumes, case_id, order, network, air, partial(_scores, air))
+            total = scores if total is None else np.add(total, scores, out=total)
+        if total is None:
+            raise ConfigError('there is no plane to average')
+        return np.divide(total, len(self.orders), out=total), native
+
+    def _over_volume(
+        self,
+        volumes: Sequence[Volume | np.ndarray],
+        case_id: str,
+        order: str | None,
+        network: Network,
+        air: Sequence[float],
+        finish: Callable[[Tensor, Sequence[Any]], np.ndarray],
+    ) -> tuple[np.ndarray, Grid]:
+        """What ``finish`` makes of the scores of each slice and the steps that led to it, (D, *S), and the grid."""
+        affine = volumes[0].affine if isinstance(volumes[0], Volume) else None
+        if self.planes and affine is None:
+            raise data_error(
+                case_id,
+                expected='an affine, which tells the planes apart',
+                found='an image without geometry',
+                remedy='Store it as NIfTI, or leave out planes, for slices across its last axis.',
+            )
+        case = self._prepared_volume(volumes, case_id, order)
         turned: Grid = case.fields['native_grid']
-        labels: np.ndarray | None = None
-        values: np.ndarray | None = None
-        for index, sample in self._slices(case, case_id, probabilities):
-            found = sample.pred_sem_seg.data.numpy()
-            if labels is None:
-                labels = np.empty((len(found), *turned.size), found.dtype)
-            labels[..., index] = found
-            if probabilities:
-                if values is None:
-                    values = np.empty((self.first.out_channels, *turned.size), np.float32)
-                values[..., index] = self._probabilities(sample).numpy()
-        if labels is None:
+        whole: np.ndarray | None = None
+        for index, scores, steps in self._slices(case, case_id, network, air):
+            found = finish(scores, steps)
+            if whole is None:
+                whole = np.empty((len(found), *turned.size), found.dtype)
+            whole[..., index] = found
+        if whole is None:
             raise data_error(
                 case_id, expected='a volume', found=f'no slices (size {turned.size})', remedy='Copy it again.'
             )
         native = volumes[0].grid if isinstance(volumes[0], Volume) else turned
-        if self.orientation is not None and native.affine is not None:
-            step = Reorient.plan(native, self.orientation)
-            labels = step.invert(labels, 'nearest')
-            values = None if values is None else step.invert(values, 'nearest')
-        return labels, values, native
+        if order is not None and native.affine is not None:
+            whole = Reorient.plan(native, order).invert(whole, 'nearest')
+        return np.ascontiguousarray(whole), native
 
-    def _prepared(self, volumes: Sequence[Volume | np.ndarray], case_id: str) -> Case:
+    def _prepared_volume(self, volumes: Sequence[Volume | np.ndarray], case_id: str, order: str | None) -> Case:
         name = volumes[0].source if isinstance(volumes[0], Volume) else ''
         entry = {'volume': list(volumes), 'img_path': name or case_id, 'case_id': case_id}
-        results = self.prepare_volume({**entry, 'orientation': self.orientation})
+        results = self.prepare_volume({**entry, 'orientation': order})
         del results['volume']
         return Case.of_results(results, {})
 
-    def _slices(self, case: Case, case_id: str, keep_scores: bool) -> Iterator[tuple[int, SegDataSample]]:
-        """Index of each slice, and a sample with its prediction on the slice of the file."""
+    def _slices(
+        self, case: Case, case_id: str, network: Network, air: Sequence[float]
+    ) -> Iterator[tuple[int, Tensor, Sequence[Any]]]:
+        """Index of each slice, its scores (D, *S) as it was prepared, and the steps that led there."""
         number = case.fields['native_grid'].size[2]
         device = next(self.first.parameters()).device.type
         for start in range(0, number, self.batch_size):
@@ -120,27 +182,43 @@ class SliceInference:
             batch = [self._packed(case, case_id, index, number) for index in places]
             data = self.first.data_preprocessor(pseudo_collate(batch), False)
             with torch.autocast(device, self.precision or torch.bfloat16, enabled=self.precision is not None):
-                scores = self.first.infer(data['inputs'], self.network)
-            yield from zip(
-                places,
-                self.first.postprocess_result(scores, data['data_samples'], self.averages, keep_scores),
-                strict=True,
-            )
+                scores = slice_scores(self.first, data, network, air)
+            for index, one, sample in zip(places, scores, data['data_samples'], strict=True):
+                yield index, one, sample.metainfo.get('grid_steps') or ()
 
     def _packed(self, case: Case, case_id: str, index: int, number: int) -> dict[str, Any]:
         cut = cut_slice(case, index, number, self.neighbours, self.copies, case_id)
         place = {'case_id': case_id, 'volume_id': case_id, 'slice_index': index, 'num_slices': number}
         return self.prepare_slice({**cut, **place})
 
-    def _probabilities(self, sample: SegDataSample) -> Tensor:
-        return sample.seg_probs.data if self.averages else self.first.activate(sample.seg_logits.data)
+
+def _read(image: Any) -> list[Volume | np.ndarray]:
+    images = image if isinstance(image, list | tuple) else [image]
+    return [read_any(one) if isinstance(one, str | Path) else one for one in images]
 
 
-def _as_read(image: Any) -> Volume | np.ndarray:
-    return read_any(image) if isinstance(image, str | Path) else image
+def _labels(decide: Callable[[Tensor], Tensor], scores: Tensor, steps: Sequence[Any]) -> np.ndarray:
+    return restore_labels(scores, steps, decide)
 
 
-def _views(model: MedicalEncoderDecoder, tta: bool | Sequence[int]) -> list[View]:
+def _scores(air: Sequence[float], scores: Tensor, steps: Sequence[Any]) -> np.ndarray:
+    return restore(scores.cpu().numpy(), steps, 'linear', fill=air)
+
+
+def _order_of_axes(dataset: Mapping[str, Any]) -> str | None:
+    """Order of axes of the volumes of a test."""
+    if not dataset.get('planes'):
+        return dataset.get('orientation')
+    planes = checked_planes(dataset['planes'])
+    if len(planes) > 1:
+        raise ConfigError(
+            f'test_dataloader.dataset.planes must be one plane, found {list(planes)}; Predictor(..., planes=...) and '
+            'tools/predict.py --planes average several'
+        )
+    return PLANES[planes[0]]
+
+
+def _views(model: MedicalEncoderDecoder | VolumeSegmentor, tta: bool | Sequence[int]) -> list[View]:
     if not isinstance(tta, bool):
         return views_of(tta, False, 2)
     if tta and not model.gives_probabilities:
@@ -148,4 +226,6 @@ def _views(model: MedicalEncoderDecoder, tta: bool | Sequence[int]) -> list[View
             'test-time augmentation of slices needs mirror_axes or quarter_turns in tta_cfg of the config, or axes '
             'instead of True: tta=(1,)'
         )
-    return model.views
+    if isinstance(model, MedicalEncoderDecoder):
+        return model.views
+    return views_of(model.test_cfg.get('mirror_axes') or (), False, 2)

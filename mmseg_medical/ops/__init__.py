@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mmseg_medical.ops.labels import argmax_labels, resize_labels
-from mmseg_medical.ops.sliding_window import slide_memory_bytes, slide_windows
+from mmseg_medical.ops.sliding_memory import slide_memory_bytes
+from mmseg_medical.ops.sliding_window import slide_windows
 from mmseg_medical.ops.window_grid import sliding_windows
 
 if TYPE_CHECKING:

@@ -36,6 +36,7 @@ class SlabMerger:
         write: called with the rows and their merged scores (K, *S but for these rows), a view that is valid during the
             call only.
         background: K scores of points to which no window was added; None: every point gets one.
+        inside: part of a window that holds image; None: see :func:`image_in_window`.
         device: of the slab.
     """
 
@@ -49,6 +50,7 @@ class SlabMerger:
         weights: str,
         write: Callable[[slice, Tensor], None],
         background: Sequence[float] | None = None,
+        inside: tuple[slice, ...] | None = None,
         device: torch.device | str = 'cpu',
     ) -> None:
         self._axis, self._write, self._background = axis, write, background
@@ -56,7 +58,7 @@ class SlabMerger:
         slab = [self._length if a == axis else n for a, n in enumerate(size)]
         self._sums = torch.zeros((num_classes, *slab), device=device)
         self._weights = torch.zeros(slab, device=device)
-        self.inside = image_in_window(size, window)
+        self.inside = image_in_window(size, window) if inside is None else inside
         self._importance = window_weights(window, weights)[self.inside].to(device)
         self._group = class_group(window, num_classes)
         grouped = (self._group, *self._importance.shape)
@@ -118,6 +120,11 @@ class SlabMerger:
             scores.zero_()
             weights.zero_()
             self._first += count
+
+
+def slab_axis(size: Sequence[int], window: Sequence[int]) -> int:
+    """Axis along which a slab as long as the window is the smallest part of the image."""
+    return min(range(len(size)), key=lambda axis: min(1.0, window[axis] / size[axis]))
 
 
 def class_group(window: Sequence[int], num_classes: int) -> int:

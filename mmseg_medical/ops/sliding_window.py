@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from mmseg_medical.ops.slab_merger import SlabMerger, class_group, image_in_window, part_rows
+from mmseg_medical.ops.slab_merger import SlabMerger, image_in_window, slab_axis
 from mmseg_medical.ops.window_grid import overlap_stride, sliding_windows
 
 
 @torch.no_grad()
 def slide_windows(
-    forward: Callable[[Tensor], Tensor],
+    forward: Callable[..., Tensor],
     image: Tensor,
     *,
     num_classes: int,
@@ -28,6 +27,8 @@ def slide_windows(
     background: Sequence[float] | None = None,
     pad_value: float = 0.0,
     axis: int | None = None,
+    places: bool = False,
+    scale: Sequence[int] | None = None,
     device: torch.device | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
@@ -55,11 +56,15 @@ def slide_windows(
             (0, -30, -30) for logits.
         pad_value: around images smaller than the window.
         axis: of the slab; default: the one with the least memory, of equal ones the first.
+        places: ``forward`` also gets where the windows begin, a list of B tuples with the first point along each axis,
+            negative where the window is longer than the image.
+        scale: along each axis, how many scores a point has: those of a window have the shape (B, K, *scale * window),
+            the result is on a grid that many times as fine.
         device: of the windows and the slab; default: the image's.
         progress: called with the number of windows done and of all.
 
     Returns:
-        Scores (K, *S) in float32, or decisions (D, *S), on the image's device.
+        Scores (K, *S) in float32, or decisions (D, *S), on the image's device; S times ``scale`` where there is one.
 
     Raises:
         ValueError: arguments that contradict each other or the image; scores or decisions of another shape.
@@ -71,87 +76,36 @@ def slide_windows(
         tensor([[0, 1, 1, 1, 1, 1, 1, 1, 1, 1]], dtype=torch.uint8)
     """
     size = tuple(image.shape[1:])
-    _check(size, window, num_classes, batch_size, skip, background)
+    scale = (1,) * len(size) if scale is None else tuple(scale)
+    _check(size, window, scale, num_classes, batch_size, skip, background)
     axis = slab_axis(size, window) if axis is None else range(len(size))[axis]
     windows = sliding_windows(size, window, stride or overlap_stride(window, overlap), slowest_axis=axis)
     device = image.device if device is None else torch.device(device)
-    result = _Result(size, axis, decide, image.device)
+    fine_size, fine_window = ([n * s for n, s in zip(lengths, scale, strict=True)] for lengths in (size, window))
+    result = _Result(fine_size, axis, decide, image.device)
     merger = SlabMerger(
-        size,
-        window,
+        fine_size,
+        fine_window,
         num_classes,
         axis=axis,
         weights=weights,
         write=result.write,
         background=None if skip is None else background,
+        inside=_scaled(image_in_window(size, window), scale),
         device=device,
     )
     batch = _Batch(image, window, min(batch_size, len(windows)), pad_value, device)
+    located = forward if places else lambda inputs, starts: forward(inputs)
     for number, place in enumerate(windows, 1):
         part = image[(slice(None), *place)]
         if skip is None or not skip(part):
             batch.append(part, place)
         if batch.full or number == len(windows):
-            _merge(batch, forward, merger, (num_classes, *window))
+            _merge(batch, located, merger, scale, (num_classes, *fine_window))
             if progress is not None:
                 progress(number, len(windows))
     merger.close()
     return result.values
-
-
-def slab_axis(size: Sequence[int], window: Sequence[int]) -> int:
-    """Axis along which a slab as long as the window is the smallest part of the image."""
-    return min(range(len(size)), key=lambda axis: min(1.0, window[axis] / size[axis]))
-
-
-def slide_memory_bytes(
-    size: Sequence[int],
-    window: Sequence[int],
-    *,
-    num_classes: int,
-    channels: int = 1,
-    batch_size: int = 1,
-    weights: str = 'gaussian',
-    result_bytes: int = 1,
-    decide_bytes: int = 7,
-    network_bytes: int = 0,
-    axis: int | None = None,
-) -> int:
-    """Peak memory of :func:`slide_windows` beside the image, in bytes.
-
-    With W points in a window, K classes, and P points in the slab, the image with its slab axis cut to the window::
-
-        4 (K + 1) P + 4 (1 + G) W + 4 B C W + max(4 B K W + decide R, network) + result S
-
-    that is sums and weights; the importance of a window's points, and G classes weighted by it (64 MiB, but at least
-    one class; none with constant weights); the batch; its scores and what ``decide`` needs for R points at a time
-    (those of 128 MiB of scores, but at least a row of the slab), or what the network needs; the result.
-
-    Args:
-        size: lengths S of the image's axes.
-        window: lengths of a window.
-        num_classes: number K of channels of the scores.
-        channels: number C of channels of the image.
-        batch_size: number B of windows in a batch.
-        weights: as in :func:`slide_windows`.
-        result_bytes: of a point of the result; labels in uint8 take 1, scores 4 K.
-        decide_bytes: that ``decide`` takes for a point at its peak; default: those of ``argmax_labels``.
-        network_bytes: that the network takes for a batch at its peak, its scores included.
-        axis: as in :func:`slide_windows`.
-
-    Example:
-        >>> slide_memory_bytes((512, 512, 300), (96, 96, 96), num_classes=14)
-        1085675520
-    """
-    axis = slab_axis(size, window) if axis is None else range(len(size))[axis]
-    slab = [min(window[a], n) if a == axis else n for a, n in enumerate(size)]
-    in_slab, in_window = math.prod(slab), math.prod(window)
-    group = 0 if weights == 'constant' else class_group(window, num_classes)
-    merge = 4 * (num_classes + 1) * in_slab + 4 * (1 + group) * in_window
-    batch = 4 * batch_size * channels * in_window
-    in_part = part_rows(slab, num_classes, axis) * in_slab // slab[axis]
-    scores = 4 * batch_size * num_classes * in_window + decide_bytes * in_part
-    return merge + batch + max(scores, network_bytes) + result_bytes * math.prod(size)
 
 
 class _Batch:
@@ -165,6 +119,12 @@ class _Batch:
         self._inside = (slice(None), *image_in_window(image.shape[1:], window))
         self._padded = any(w > n for n, w in zip(image.shape[1:], window, strict=True))
         self._pad_value = pad_value
+
+    @property
+    def starts(self) -> list[tuple[int, ...]]:
+        """First point of each window in the image."""
+        first = [part.start for part in self._inside[1:]]
+        return [tuple(at.start - before for at, before in zip(place, first, strict=True)) for place in self.places]
 
     @property
     def inputs(self) -> Tensor:
@@ -202,21 +162,28 @@ class _Result:
         self.values[(slice(None),) * (1 + self._axis) + (rows,)] = decided
 
 
-def _merge(batch: _Batch, forward: Callable[[Tensor], Tensor], merger: SlabMerger, shape: tuple[int, ...]) -> None:
+def _merge(
+    batch: _Batch, forward: Callable[..., Tensor], merger: SlabMerger, scale: Sequence[int], shape: tuple[int, ...]
+) -> None:
     if not batch.places:
         return
-    scores = forward(batch.inputs)
+    scores = forward(batch.inputs, batch.starts)
     wanted = (len(batch.places), *shape)
     if tuple(scores.shape) != wanted:
         raise ValueError(f'the network must give scores of shape {wanted} for these windows, got {tuple(scores.shape)}')
     for values, place in zip(scores, batch.places, strict=True):
-        merger.add(values, place)
+        merger.add(values, _scaled(place, scale))
     batch.places.clear()
+
+
+def _scaled(place: Sequence[slice], scale: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(part.start * s, part.stop * s) for part, s in zip(place, scale, strict=True))
 
 
 def _check(
     size: Sequence[int],
     window: Sequence[int],
+    scale: Sequence[int],
     num_classes: int,
     batch_size: int,
     skip: Callable[[Tensor], bool] | None,
@@ -226,6 +193,8 @@ def _check(
         raise ValueError(f'window {tuple(window)} has another rank than the image of size {size}')
     if min(size, default=0) < 1 or min(window) < 1:
         raise ValueError(f'an image of size {size} or a window {tuple(window)} holds no points')
+    if len(scale) != len(size) or any(int(s) != s or s < 1 for s in scale):
+        raise ValueError(f'scale must be a whole number from 1 on for each of {len(size)} axes, got {scale}')
     if batch_size < 1 or num_classes < 1:
         raise ValueError(f'batch_size={batch_size} and num_classes={num_classes} must be at least 1')
     if skip is not None and background is None:

@@ -1,4 +1,4 @@
-"""Pieces of self-contained HTML pages: no script, nothing loaded from elsewhere, all text escaped."""
+"""Pieces of self-contained HTML pages: no script of its own, nothing loaded from elsewhere, all text escaped."""
 
 from __future__ import annotations
 

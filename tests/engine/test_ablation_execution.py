@@ -64,7 +64,7 @@ def test_in_order_and_a_failing_run_stops_no_other(commands, folder, runs):
 def test_one_run_on_each_gpu(commands, folder, runs, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     done, _ = executor(commands, gpus=('3', '5'))
-    assert done._slots(9) == ['3', '5']
+    assert done.places(9) == ['3', '5']
     assert done.execute(runs[:1]) == {}
     environment = json.loads((folder / 'environment.json').read_text())
     assert environment['CUDA_VISIBLE_DEVICES'] in ('3', '5')
@@ -79,10 +79,10 @@ def test_one_run_on_each_gpu(commands, folder, runs, monkeypatch):
 
 
 def test_places_of_runs(commands):
-    assert executor(commands)[0]._slots(4) == [None]
-    assert executor(commands, jobs=3)[0]._slots(2) == [None, None]
-    assert executor(commands, jobs=1, gpus=('0', '1'))[0]._slots(4) == ['0']
-    assert executor(commands, slurm=Slurm())[0]._slots(4) == [None] * 4
+    assert executor(commands)[0].places(4) == [None]
+    assert executor(commands, jobs=3)[0].places(2) == [None, None]
+    assert executor(commands, jobs=1, gpus=('0', '1'))[0].places(4) == ['0']
+    assert executor(commands, slurm=Slurm())[0].places(4) == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_stopping_ends_the_children_and_leaves_a_state_that_resumes(commands, fo
 
     def work() -> None:
         try:
-            done._here(runs[0], None, 1)
+            done.run_here(runs[0], None, 1)
         except BaseException as error:
             caught.append(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -99,3 +100,14 @@ def test_a_folder_with_a_model_directory(trained, tmp_path):
 def test_what_is_no_photograph(image, message, trained):
     with pytest.raises(DataError, match=message):
         Predictor(trained[0], trained[1][0]).predict(image)
+
+
+def test_photographs_have_no_maps_of_uncertainty(trained):
+    cfg, files, images = trained
+    path = sorted(images.glob('*.jpg'))[0]
+    with pytest.raises(ConfigError, match='not for photographs'):
+        Predictor(cfg, files).predict(path, uncertainty=True)
+    cfg = copy.deepcopy(cfg)
+    cfg.model.decode_head.dropout_ratio = 0.3
+    with pytest.raises(ConfigError, match=r'not for photographs: mc_dropout=0'):
+        Predictor(cfg, files[0], mc_dropout=1)

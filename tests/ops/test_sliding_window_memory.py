@@ -25,14 +25,15 @@ def resident(key):
     status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
     return int(status[key].split()[0]) * 1024
 
-def run(size, window, num_classes, channels, batch_size, keep):
+def run(size, window, num_classes, channels, batch_size, keep, scale=1):
     image = torch.ones(channels, *size)
-    forward = lambda x: torch.zeros(len(x), num_classes, *x.shape[2:])
+    forward = lambda x: torch.zeros(len(x), num_classes, *(scale * n for n in x.shape[2:]))
     Path('/proc/self/clear_refs').write_text('5')
     before = resident('VmRSS')
     decide = None if keep else argmax_labels
     slide_windows(
-        forward, image, num_classes=num_classes, window=window, overlap=0.25, batch_size=batch_size, decide=decide
+        forward, image, num_classes=num_classes, window=window, overlap=0.25, batch_size=batch_size, decide=decide,
+        scale=[scale] * len(size),
     )
     return resident('VmHWM') - before
 
@@ -46,6 +47,7 @@ CASES = {
     'many classes': ((128, 96, 96), (64, 64, 64), 60, 4, 1, False),
     'slab along the last axis': ((96, 96, 400), (96, 96, 96), 10, 1, 1, False),
     'scores kept': ((400, 128, 128), (64, 64, 64), 8, 1, 1, True),
+    'finer than the image': ((96, 64, 80), (32, 32, 32), 14, 1, 2, False, 2),
     'two axes': ((1424, 2144), (960, 960), 5, 3, 2, False),
 }
 
@@ -62,7 +64,7 @@ def measured():
 
 @pytest.mark.parametrize('name', CASES)
 def test_peak_is_the_formula(measured, name):
-    size, window, num_classes, channels, batch_size, keep = CASES[name]
+    size, window, num_classes, channels, batch_size, keep, *scale = CASES[name]
     formula = slide_memory_bytes(
         size,
         window,
@@ -71,6 +73,7 @@ def test_peak_is_the_formula(measured, name):
         batch_size=batch_size,
         result_bytes=4 * num_classes if keep else 1,
         decide_bytes=0 if keep else 7,
+        scale=scale * len(size) or None,
     )
     assert measured[name] == pytest.approx(formula, rel=0.05)
 

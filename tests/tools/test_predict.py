@@ -80,3 +80,17 @@ def test_a_work_dir_without_checkpoint_or_config(tmp_path, monkeypatch, capsys):
     (tmp_path / 'epoch_1.pth').touch()
     assert call(monkeypatch, 'export_model_dir.py', tmp_path, tmp_path / 'model') == 2
     assert 'expected one config' in capsys.readouterr().err
+
+
+def test_maps_of_uncertainty(tmp_path, monkeypatch, capsys):
+    work = work_dir(tmp_path / 'work', networks=2)
+    inputs, out = write_images(tmp_path / 'in', ('a',)), tmp_path / 'out'
+    model = ('--config', work / 'tiny.py', '--checkpoint', work / 'epoch_1.pth', work / 'epoch_2.pth')
+    assert call(monkeypatch, 'predict.py', inputs, *model, '--uncertainty', '--out', out) == 0
+    names = sorted(path.name for path in (out / 'uncertainty').iterdir())
+    assert names == [f'a_{name}.nii.gz' for name in ('entropy', 'foreground', 'mutual_information', 'variance')]
+    capsys.readouterr()
+    assert call(monkeypatch, 'predict.py', inputs, *model, '--mc-dropout', 3, '--out', out) == 2
+    assert 'has no dropout layer' in capsys.readouterr().err
+    assert call(monkeypatch, 'predict.py', inputs, *model, '--planes', 'axial', '--out', out) == 2
+    assert "planes=['axial']" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_a_cluster_runs_the_same_tool(tool, folder, tmp_path, call, monkeypatch)
 def test_real_trainings(tmp_path, call, monkeypatch):
     """Two networks on phantoms; the real tools, called in this process to spare their start."""
 
-    def in_process(self, command, log, environment, keep_open=()):
+    def in_process(self, command, log, environment, keep_open=(), watch=None):
         log.write_text(' '.join(command))
         monkeypatch.setattr(sys, 'argv', list(command[1:]))
         runpy.run_path(command[1], run_name='__main__')

@@ -37,6 +37,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def slice_dataset(name: str) -> type[SliceDataset]:
     known = {key: kind for key, kind in DATASETS.module_dict.items() if issubclass(kind, SliceDataset)}
+    known.pop('MSDSliceDataset', None)  # a case there has no patient: make_splits.py
     if name not in known:
         hint = did_you_mean(name, known)
         raise ConfigError(f'no data set of slices is called {name!r}, but {", ".join(known)}.{hint}')

@@ -10,6 +10,8 @@ FOLDER = Path(__file__).resolve().parents[2] / 'configs'
 CONFIGS = {
     'hacdr': FOLDER / 'hacdr' / 'idrid.py',
     'hdc_hrnet': FOLDER / '_base_' / 'models' / 'hrnet_dcn.py',
+    'hippocampus2d': FOLDER / '_base_' / 'models' / 'hippocampus_unet2d.py',
+    'hippocampus3d': FOLDER / 'hippocampus' / 'unet3d_inr_balanced.py',
     'rare_unet': FOLDER / 'rare_unet' / 'hippocampus.py',
     'res2unet3d': FOLDER / '_base_' / 'models' / 'res2unet3d.py',
 }

@@ -101,7 +101,7 @@ class SliceDataset(CaseDataset):
         rows = []
         for index in range(len(self)):
             entry = self.get_data_info(index)
-            volume = entry['volume_id']
+            volume = f'{entry["volume_id"]} {entry.get("orientation")}'
             if volume not in counted:
                 counted[volume] = slice_counts(entry, number, self.cache_dir)
             rows.append(counted[volume][entry['slice_index']])
@@ -129,10 +129,19 @@ class SliceDataset(CaseDataset):
         if names is not None:
             self._check_patients(found)
             found = self._named(found, names)
-        if self.orientation is not None:
-            found = [{**volume, 'orientation': self.orientation} for volume in found]
-        self._volumes = found
-        return [slice_ for volume in found for slice_ in self._slices(volume)]
+        orders = self.orders_of_axes()
+        self._volumes = [
+            volume if axes is None else {**volume, 'orientation': axes} for axes in orders for volume in found
+        ]
+        return [slice_ for volume in self._volumes for slice_ in self._slices(volume)]
+
+    def orders_of_axes(self) -> Sequence[str | None]:
+        """Orders of axes that all volumes are turned to, one after the other; None leaves them as they are."""
+        return (self.orientation,)
+
+    def chosen_slices(self, volume: dict, number: int) -> Sequence[int]:
+        """Which of the ``number`` slices of a volume are samples."""
+        return range(number)
 
     def _slices(self, volume: dict) -> Iterator[dict]:
         grid, times = read_grid(volume['img_path'])
@@ -143,10 +152,10 @@ class SliceDataset(CaseDataset):
                 found='three axes' if times is None else f'four axes, {times} times',
                 remedy='Choose the data set class that this tree is of, or unpack the release again.',
             )
-        if self.orientation is not None and grid.affine is not None:
-            grid = Reorient.plan(grid, self.orientation).target
+        if volume.get('orientation') is not None and grid.affine is not None:
+            grid = Reorient.plan(grid, volume['orientation']).target
         number = grid.size[2]
-        for index in range(number):
+        for index in self.chosen_slices(volume, number):
             yield {**volume, 'volume_id': volume['case_id'], 'slice_index': index, 'num_slices': number}
 
     def _named(self, found: list[dict], names: Sequence[str]) -> list[dict]:

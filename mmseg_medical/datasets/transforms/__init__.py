@@ -20,6 +20,7 @@ from mmseg_medical.datasets.transforms.pack_volume_inputs import PackVolumeInput
 from mmseg_medical.datasets.transforms.random_affine_volume import RandomAffineVolume
 from mmseg_medical.datasets.transforms.random_bias_field import RandomBiasField
 from mmseg_medical.datasets.transforms.random_flip_volume import RandomFlipVolume
+from mmseg_medical.datasets.transforms.random_gain import RandomGain
 from mmseg_medical.datasets.transforms.random_intensity import RandomIntensity
 from mmseg_medical.datasets.transforms.random_low_resolution import RandomLowResolution
 from mmseg_medical.datasets.transforms.random_nodule_patch import RandomNodulePatch
@@ -61,6 +62,7 @@ __all__ = [
     'RandomAffineVolume',
     'RandomBiasField',
     'RandomFlipVolume',
+    'RandomGain',
     'RandomIntensity',
     'RandomLowResolution',
     'RandomNodulePatch',

@@ -38,15 +38,17 @@ class Commands:
     Attributes:
         tools (Path): folder of train.py, test.py and run_ablation.py.
         python (str): interpreter.
+        train_options (dict[str, Any]): changes of the config that concern a training alone.
     """
 
     tools: Path
     python: str = field(default_factory=lambda: sys.executable)
+    train_options: dict[str, Any] = field(default_factory=dict)
 
     def train(self, run: Run, resume: bool) -> list[str]:
         """Train a run, from the start or from its newest checkpoint."""
         words = [self.python, str(self.tools / 'train.py'), str(run.config), '--work-dir', str(run.folder)]
-        return [*words, *(['--resume'] if resume else []), *_options(run.options)]
+        return [*words, *(['--resume'] if resume else []), *_options({**run.options, **self.train_options})]
 
     def test(self, run: Run, checkpoint: str | Path) -> list[str]:
         """Test a checkpoint of a run."""

@@ -105,7 +105,7 @@ class Executor:
         """
         self.check(runs)
         slots: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        names = self._slots(len(runs))
+        names = self.places(len(runs))
         for name in names:
             slots.put(name)
         failed: dict[str, str] = {}
@@ -125,8 +125,8 @@ class Executor:
                 raise
         return {run.title: failed[run.title] for run in runs if run.title in failed}
 
-    def _slots(self, number: int) -> list[str | None]:
-        """The GPU of each place in which a run can be, None for the environment's."""
+    def places(self, number: int) -> list[str | None]:
+        """The GPU of each place in which one of ``number`` runs can be, None for the environment's."""
         if self.gpus:
             return list(self.gpus[: self.jobs or len(self.gpus)])
         return [None] * min(self.jobs or (number if self.slurm else 1), number)
@@ -134,19 +134,28 @@ class Executor:
     def _in_slot(self, run: Run, slots: queue.SimpleQueue, number: int) -> str | None:
         slot = slots.get()
         try:
-            return self._submit(run, self.slurm) if self.slurm else self._here(run, slot, number)
+            return self._submit(run, self.slurm) if self.slurm else self.run_here(run, slot, number)
         except (ConfigError, OSError) as error:  # of this run only
             return str(error)
         finally:
             slots.put(slot)
 
-    def _here(self, run: Run, gpu: str | None, number: int) -> str | None:
+    def run_here(self, run: Run, gpu: str | None, number: int, watch: Callable[[], bool] | None = None) -> str | None:
+        """Do what is left of a run on this machine.
+
+        Args:
+            run (Run): which.
+            gpu (str | None): its place, see :meth:`places`.
+            number (int): places.
+            watch (Callable | None): see :func:`~mmseg_medical.engine.ablation.run_one.run_one`, as for what it returns
+                and raises.
+        """
         environment = dict(os.environ)
         if number > 1:  # or every run would take all cores
             environment.setdefault('OMP_NUM_THREADS', str(max(1, usable_cpus() // number)))
         if gpu is not None:
             environment['CUDA_VISIBLE_DEVICES'] = gpu
-        return run_one(run, self.commands, self.children, environment, self.say, number, self.again)
+        return run_one(run, self.commands, self.children, environment, self.say, number, self.again, watch)
 
     def _submit(self, run: Run, slurm: Slurm) -> str | None:
         """Wait for the job of a run; what it did is told by the state that it leaves."""

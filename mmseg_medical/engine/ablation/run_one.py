@@ -25,6 +25,7 @@ def run_one(
     say: Callable[[str], None],
     running: int = 1,
     again: bool = False,
+    watch: Callable[[], bool] | None = None,
 ) -> str | None:
     """Do what is left of a run.
 
@@ -36,13 +37,14 @@ def run_one(
         say (Callable): takes a line for the user.
         running (int): runs that this machine does at once.
         again (bool): begin afresh if the config has changed.
+        watch (Callable | None): called again and again while a command runs; it is ended where this is true.
 
     Returns:
         str | None: why it failed; it is in the run's state, too.
 
     Raises:
         ConfigError: the run cannot be taken up, or another process is at it.
-        Stopped: the children are being stopped; the state says how far the run came.
+        Stopped, Ended: the children are being stopped, or ``watch`` was true; the state says how far the run came.
     """
     if again:
         with locked(run.folder):
@@ -56,7 +58,7 @@ def run_one(
             say(f'{run.title}: training' + (f', resumed from {checkpoint.name}' if checkpoint else ''))
             state = write_state(run, replace(state, status='training', error=None))
             log = run.folder / 'train.log'
-            status = children.call(commands.train(run, checkpoint is not None), log, environment, lock)
+            status = children.call(commands.train(run, checkpoint is not None), log, environment, lock, watch)
             if status:
                 return _fail(run, state, f'training {failure(status, log)}')
             state = write_state(run, replace(state, trained=True))
@@ -71,7 +73,7 @@ def run_one(
         record.unlink(missing_ok=True)
         state = replace(state, status='testing', error=None, checkpoint=checkpoint.name, running=running)
         write_state(run, state)
-        status = children.call(commands.test(run, checkpoint), log, environment, lock)
+        status = children.call(commands.test(run, checkpoint), log, environment, lock, watch)
         if status or not record.is_file():
             return _fail(run, state, f'testing {failure(status, log)}')
         write_state(run, replace(state, status='finished'))

@@ -11,7 +11,7 @@ from typing import Any
 from mmseg_medical.engine.ablation.comparison import Ablation, Row
 from mmseg_medical.evaluation.compare_files import difference_text, p_text
 from mmseg_medical.evaluation.json_files import file_head, json_ready
-from mmseg_medical.evaluation.plain_text import plain_text
+from mmseg_medical.evaluation.plain_text import markdown_table, text_table
 from mmseg_medical.files import atomic_write
 
 FORMAT = 'mmseg_medical.ablation/1'
@@ -85,19 +85,8 @@ def legend(ablation: Ablation) -> list[str]:
 
 def ablation_text(ablation: Ablation, width: int = 160) -> str:
     """Tables for the console."""
-    from rich import box
-    from rich.table import Table
-
-    parts = []
-    for head, rows in (table_rows(ablation), class_rows(ablation)):
-        if not rows:
-            continue
-        table = Table(box=box.SIMPLE_HEAD)
-        for i, name in enumerate(head):
-            table.add_column(name, justify='right' if i else 'left', no_wrap=not i, overflow='fold')
-        for row in rows:
-            table.add_row(*row)
-        parts.append(plain_text(table, width))
+    tables = (table_rows(ablation), class_rows(ablation))
+    parts = [text_table(head, rows, width) for head, rows in tables if rows]
     return '\n'.join([*parts, *legend(ablation)])
 
 
@@ -105,11 +94,8 @@ def ablation_markdown(ablation: Ablation) -> str:
     """Tables for a page."""
     lines = []
     for head, rows in (table_rows(ablation), class_rows(ablation)):
-        if not rows:
-            continue
-        for cells in (head, ['---', *['---:'] * (len(head) - 1)], *rows):
-            lines.append('| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |')
-        lines.append('')
+        if rows:
+            lines += [markdown_table(head, rows), '']
     return '\n'.join([*lines, *(f'- {line}' for line in legend(ablation))])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from mmseg_medical.engine.checkpoint import load_strict, read_checkpoint
 from mmseg_medical.engine.original_checkpoints.hacdr import translate_hacdr
 from mmseg_medical.engine.original_checkpoints.hdc_hrnet import translate_hdc_hrnet
+from mmseg_medical.engine.original_checkpoints.hippocampus import translate_hippocampus
 from mmseg_medical.engine.original_checkpoints.rare_unet import translate_rare_unet
 from mmseg_medical.engine.original_checkpoints.res2unet3d import translate_res2unet3d
 from mmseg_medical.errors import CheckpointError
@@ -21,6 +23,7 @@ __all__ = [
     'convert',
     'translate_hacdr',
     'translate_hdc_hrnet',
+    'translate_hippocampus',
     'translate_rare_unet',
     'translate_res2unet3d',
 ]
@@ -29,6 +32,8 @@ __all__ = [
 TRANSLATIONS: dict[str, Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]] = {
     'hacdr': lambda weights, own: translate_hacdr(weights),
     'hdc_hrnet': translate_hdc_hrnet,
+    'hippocampus2d': partial(translate_hippocampus, axes=2),
+    'hippocampus3d': partial(translate_hippocampus, axes=3),
     'rare_unet': translate_rare_unet,
     'res2unet3d': translate_res2unet3d,
 }

@@ -38,6 +38,7 @@ from mmseg_medical.evaluation.functional.precision_recall import (
     PrecisionRecallHistogram,
     curve_from_counts,
 )
+from mmseg_medical.evaluation.functional.risk_coverage import RiskCoverage, risk_coverage
 from mmseg_medical.evaluation.functional.roc import RocArea, roc_area, roc_area_from_counts, roc_auc
 from mmseg_medical.evaluation.functional.statistics import (
     Description,
@@ -81,6 +82,7 @@ __all__ = [
     'PrecisionRecallHistogram',
     'RankTable',
     'Reliability',
+    'RiskCoverage',
     'RocArea',
     'ScanCandidates',
     'SurfaceDistances',
@@ -119,6 +121,7 @@ __all__ = [
     'recall',
     'relative_volume_error',
     'remove_small',
+    'risk_coverage',
     'roc_area',
     'roc_area_from_counts',
     'roc_auc',

@@ -3,6 +3,7 @@ from mmseg_medical.models.decode_heads.binary_volume_head import BinaryVolumeHea
 from mmseg_medical.models.decode_heads.constellation_head import ConstellationHead
 from mmseg_medical.models.decode_heads.hacdr_head import HACDRHead
 from mmseg_medical.models.decode_heads.implicit_heads import ImplicitHead
+from mmseg_medical.models.decode_heads.implicit_volume_head import ImplicitVolumeHead
 from mmseg_medical.models.decode_heads.mmseg_point_head import point_sample
 from mmseg_medical.models.decode_heads.multi_label_head import MultiLabelDecodeHead
 from mmseg_medical.models.decode_heads.point_rend_head import PointRendHead
@@ -16,6 +17,7 @@ __all__ = [
     'ConstellationHead',
     'HACDRHead',
     'ImplicitHead',
+    'ImplicitVolumeHead',
     'MultiLabelDecodeHead',
     'PointRendHead',
     'ProjectionHead',

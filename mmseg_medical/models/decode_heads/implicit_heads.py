@@ -8,13 +8,16 @@ from typing import Any
 from torch import Tensor
 
 from mmseg_medical.models.decode_heads.stream_head import StreamHead
+from mmseg_medical.models.layers.coordinate_heads import CoordinateHead, SirenHead
 from mmseg_medical.models.layers.difference_of_gaussians import RetinalLayer
 from mmseg_medical.models.layers.gabor import EnergyGatedGaborHead, GaborHead
 from mmseg_medical.models.layers.shearlet import ShearletHead
 from mmseg_medical.models.layers.spectral_mask import SpectralMask
 from mmseg_medical.registry import MODELS
 
-for module in (EnergyGatedGaborHead, GaborHead, RetinalLayer, ShearletHead, SpectralMask):
+for module in (
+    CoordinateHead, EnergyGatedGaborHead, GaborHead, RetinalLayer, ShearletHead, SirenHead, SpectralMask
+):  # fmt: skip
     MODELS.register_module(module=module)
 
 

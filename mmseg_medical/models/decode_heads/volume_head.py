@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_medical.errors import ConfigError
+from mmseg_medical.geometry import Frame
 from mmseg_medical.models.layers.conv_blocks import convolution
 from mmseg_medical.models.losses.deep_supervision import deep_supervision
 from mmseg_medical.models.losses.voxel_loss import VoxelLoss
@@ -21,13 +22,15 @@ from mmseg_medical.registry import MODELS
 class VolumeHead(BaseModule):
     """1x1 convolutions on the last maps of a backbone; more than one of them learn together (deep supervision).
 
-    The base of other heads: they say in :meth:`forward` how logits come about.
+    The base of other heads: they say in :meth:`forward` how logits come about. With ``projection`` the finest map
+    passes a 1x1 convolution first, and alone gets a classifier.
 
     Args:
         in_channels (int | Sequence[int]): Channels of the maps that get a classifier, the finest last, as
             :class:`MedicalUNet` returns them.
         num_classes (int): With the background; with ``multi_label`` the number of masks.
         spatial_dims (int): 2 or 3.
+        projection (int | None): Channels of a 1x1 convolution in front of the classifier; None for none.
         multi_label (bool): Whether classes may overlap: sigmoid, targets (N, K, *S).
         threshold (float | Sequence[float]): Of multi-label masks, one or one a class.
         loss_decode (dict | Sequence[dict]): Losses; those of one ``loss_name`` are added.
@@ -38,8 +41,8 @@ class VolumeHead(BaseModule):
         init_cfg (dict | None): As in mmengine.
 
     Raises:
-        ConfigError: A loss of this package sees a sigmoid where classes exclude each other, or a softmax where they
-            overlap.
+        ConfigError: A projection with more than one map; or a loss of this package sees a sigmoid where classes exclude
+            each other, or a softmax where they overlap.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class VolumeHead(BaseModule):
         num_classes: int,
         *,
         spatial_dims: int = 3,
+        projection: int | None = None,
         multi_label: bool = False,
         threshold: float | Sequence[float] = 0.5,
         loss_decode: dict | Sequence[dict] = (dict(type='DiceCELoss'),),
@@ -75,13 +79,37 @@ class VolumeHead(BaseModule):
                     f'{type(loss).__name__} has use_sigmoid={loss.use_sigmoid}, the head multi_label={multi_label}: '
                     'both are True where classes may overlap or one channel is all, otherwise False'
                 )
+        if projection and len(channels) > 1:
+            raise ConfigError(f'projection={projection} is of the finest map alone, in_channels are {channels}')
+        self.projection = convolution(spatial_dims, channels[-1], projection, 1) if projection else None
+        if projection:
+            channels = (projection,)
         self.classifiers = nn.ModuleList(convolution(spatial_dims, c, num_classes, 1) for c in channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Logits of the maps, each (N, K, *S), the finest first; in evaluation mode that one alone."""
         last = len(self.classifiers) if self.training else 1
-        pairs = list(zip(self.classifiers[::-1], inputs[::-1], strict=False))[:last]
-        return tuple(classifier(x) for classifier, x in pairs)
+        finest_first = [self.projected(inputs[-1]), *inputs[-2::-1]]
+        return tuple(
+            classify(x) for classify, x in list(zip(self.classifiers[::-1], finest_first, strict=False))[:last]
+        )
+
+    def projected(self, x: Tensor) -> Tensor:
+        """Map the finest map (N, C, *S) to what is classified, (N, projection, *S)."""
+        return x if self.projection is None else self.projection(x)
+
+    def frame_of(self, size: Sequence[int], meta: Mapping[str, Any], scale: Sequence[int] = ()) -> Frame | None:
+        """Where an image lies in its case, for heads that ask for it; None: this one does not.
+
+        Raises:
+            ConfigError: Points between the voxels are asked for.
+        """
+        if any(s != 1 for s in scale):
+            raise ConfigError(
+                f'{type(self).__name__} knows no points between voxels; predictions at {tuple(scale)} times the '
+                'resolution need an ImplicitVolumeHead'
+            )
+        return None
 
     def loss(self, inputs: Sequence[Tensor], batch_data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
         """Losses of a batch.
@@ -93,7 +121,11 @@ class VolumeHead(BaseModule):
         Returns:
             dict[str, Tensor]: Name to scalar.
         """
-        return self.loss_by_logits(self(inputs), self.targets(batch_data_samples))
+        return self.loss_by_logits(self.logits_of(inputs, batch_data_samples), self.targets(batch_data_samples))
+
+    def logits_of(self, inputs: Sequence[Tensor], batch_data_samples: Sequence[SegDataSample]) -> tuple[Tensor, ...]:
+        """Logits of a batch to learn from, the finest first."""
+        return self(inputs)
 
     def loss_by_logits(self, logits: Sequence[Tensor], target: Tensor) -> dict[str, Tensor]:
         """Losses of logits, the finest first, against targets (N, *S) or (N, K, *S)."""

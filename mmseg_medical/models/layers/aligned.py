@@ -1,4 +1,4 @@
-"""Bilinear interpolation on grids whose corner pixels coincide (``align_corners=True``)."""
+"""Linear interpolation on grids whose corner pixels coincide (``align_corners=True``)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mmseg_medical.ops.labels import LINEAR_MODES
+
 
 def resize_aligned(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Interpolate (N, C, h, w) to (N, C, H, W); ``x`` itself if it has the size."""
+    """Interpolate (N, C, *s) to (N, C, *S); ``x`` itself if it has the size."""
     if x.shape[2:] == tuple(size):
         return x
-    return interpolate(x, tuple(size), mode='bilinear', align_corners=True)
+    return interpolate(x, tuple(size), mode=LINEAR_MODES[x.ndim - 2], align_corners=True)
 
 
 def concat_aligned(maps: Sequence[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_medical.errors import ConfigError
+from mmseg_medical.geometry import Frame
 from mmseg_medical.models.layers.aligned import resize_aligned
 from mmseg_medical.models.layers.gabor_basis import FeatureModulation, GaborBasis, SineLayer
 from mmseg_medical.models.layers.monogenic import MonogenicEnergy
@@ -193,16 +194,18 @@ class EnergyGatedGaborHead(_GaborBase):
     def forward(
         self,
         features: Tensor | Sequence[Tensor],
-        size: tuple[int, int] | None = None,
+        size: Sequence[int] | None = None,
         energy: Tensor | None = None,
+        frames: Sequence[Frame] | None = None,
     ) -> Tensor:
         """Evaluate the head.
 
         Args:
             features (Tensor | Sequence[Tensor]): See :meth:`PointwiseHead.forward`.
-            size (tuple[int, int] | None): See :meth:`PointwiseHead.forward`.
+            size (Sequence[int] | None): See :meth:`PointwiseHead.forward`.
             energy (Tensor | None): Shape (N, 1, h', w'), 0..1, such as :class:`MonogenicEnergy` of the image. None
                 takes that of the features, because a decode head does not see the image.
+            frames (Sequence[Frame] | None): See :meth:`PointwiseHead.forward`.
 
         Returns:
             Tensor: Logits of shape (N, K, H, W), unnormalised.
@@ -212,7 +215,7 @@ class EnergyGatedGaborHead(_GaborBase):
         """
         if energy is None:
             energy = self.energy(joined_mean(self._checked(features)))
-        return super().forward(features, size, energy)
+        return super().forward(features, size, energy, frames)
 
     def projection(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the decoder's scales and shifts."""

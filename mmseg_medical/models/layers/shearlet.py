@@ -33,7 +33,7 @@ class ShearletBasis(nn.Module):
         """Evaluate the basis.
 
         Args:
-            coordinates (Tensor): Shape (P, 2), order (x, y).
+            coordinates (Tensor): Shape (P, 2) or (N, P, 2), order (x, y).
             shape (Sequence[Tensor]): Frequency, sx, sy and shear, each of shape (N, P, 1) or one that is broadcast.
             multipliers (Tensor): Of the frequency, shape (M,).
 
@@ -48,7 +48,7 @@ class ShearletBasis(nn.Module):
         """
         frequency, scale_x, scale_y, shear = shape
         angles = self.base_angles.to(coordinates.dtype)
-        x, y = coordinates[:, :1], coordinates[:, 1:]
+        x, y = coordinates[..., :1], coordinates[..., 1:]
         across = x * angles.cos() - y * angles.sin()
         along = x * angles.sin() + y * angles.cos()
         sheared = across + shear * along

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mmseg_medical.errors import ConfigError
+from mmseg_medical.geometry import Frame
 
-Network = Callable[[Tensor], Tensor]
+#: maps a batch (N, C, *S) to scores (N, K, *S); gets a frame of each image too where the head asks for them
+Network = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class View:
         """Bring what a network made of the view back."""
         turned = batch.flip(self._dims) if self.axes else batch
         return turned.rot90(-self.quarter_turns, (-2, -1)) if self.quarter_turns else turned
+
+    def frames(self, given: Sequence[Sequence[Frame]], size: Sequence[int]) -> list[list[Frame]]:
+        """Return frames of the batch, whose images have this size, as those of what the network gets."""
+        return [[self._frame(frame, tuple(size)) for frame in frames] for frames in given]
+
+    def _frame(self, frame: Frame, size: tuple[int, ...]) -> Frame:
+        for _ in range(self.quarter_turns):
+            frame = frame.mirrored([len(size) - 1], size).transposed()
+            size = (*size[:-2], size[-1], size[-2])
+        return frame.mirrored(self.axes, size)
 
     @property
     def _dims(self) -> list[int]:
@@ -76,16 +88,20 @@ def averaged(
     """Make one network of several, and of views of its input.
 
     Args:
-        networks (Sequence[callable]): each maps (N, C, *S) to logits (N, K, *S).
+        networks (Sequence[callable]): each maps (N, C, *S), and frames where there are any, to logits (N, K, *S).
         activate (callable): Logits and the axis of the classes to probabilities.
         views (Sequence[View]): See :func:`views_of`.
 
     Returns:
-        callable: (N, C, *S) to the mean probabilities (N, K, *S).
+        callable: (N, C, *S), and the frames if the networks take them, to the mean probabilities (N, K, *S).
     """
 
-    def mean(inputs: Tensor) -> Tensor:
-        parts = (view.undo(activate(network(view.see(inputs)), 1)) for network in networks for view in views)
+    def mean(inputs: Tensor, *frames: Sequence[Frame]) -> Tensor:
+        parts = (
+            view.undo(activate(network(view.see(inputs), *view.frames(frames, inputs.shape[2:])), 1))
+            for network in networks
+            for view in views
+        )
         total = next(parts)
         for part in parts:
             total = total.add_(part)

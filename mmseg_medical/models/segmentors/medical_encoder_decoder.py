@@ -72,13 +72,14 @@ class MedicalEncoderDecoder(EncoderDecoder):
         size = inputs.shape[2:]
         return self.encode_decode(inputs, [dict(img_shape=size, pad_shape=size)] * len(inputs)).float()
 
-    def infer(self, inputs: Tensor, network: Network | None = None) -> Tensor:
+    def infer(self, inputs: Tensor, network: Network | None = None, num_scores: int | None = None) -> Tensor:
         """Go over a batch, whole or window by window.
 
         Args:
             inputs (Tensor): shape (N, C, H, W), as the data preprocessor made it.
             network (callable | None): What to go over it with, (N, C, *S) -> (N, K, *S); default: :meth:`network`, or
                 its mean over the views.
+            num_scores (int | None): K, where ``network`` gives more than a score a class.
 
         Returns:
             Tensor: Scores (N, K, H, W): logits, or probabilities of several views.
@@ -92,7 +93,9 @@ class MedicalEncoderDecoder(EncoderDecoder):
         mode = self.test_cfg.get('mode', 'whole')
         if mode not in ('whole', 'slide'):
             raise ConfigError(f"test_cfg.mode must be 'whole' or 'slide', found {mode!r}")
-        return network(inputs) if mode == 'whole' else _over_windows(network, inputs, self.out_channels, self.test_cfg)
+        if mode == 'whole':
+            return network(inputs)
+        return _over_windows(network, inputs, num_scores or self.out_channels, self.test_cfg)
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict] | None = None) -> Tensor:
         """See :meth:`infer`; the metainfo of the images is not needed."""
@@ -129,7 +132,7 @@ class MedicalEncoderDecoder(EncoderDecoder):
         air = air_scores(self.out_channels, self.multi_label, given)
         for scores, sample in zip(seg_logits, data_samples, strict=True):
             meta = sample.metainfo
-            scores = _as_prepared(scores, meta)
+            scores = as_prepared(scores, meta)
             if 'grid_steps' in meta:
                 put_on_native_grid(sample, scores, meta['grid_steps'] or (), choose, name if keep else None, air)
             else:
@@ -168,7 +171,7 @@ def _over_windows(network: Network, inputs: Tensor, num_classes: int, test_cfg: 
     return scores[0][None] if len(scores) == 1 else torch.stack(scores)
 
 
-def _as_prepared(scores: Tensor, meta: dict[str, Any]) -> Tensor:
+def as_prepared(scores: Tensor, meta: dict[str, Any]) -> Tensor:
     """Scores (K, H, W) without padding, on the image as it was prepared but for flips."""
     left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
     scores = scores[:, top : scores.shape[1] - bottom, left : scores.shape[2] - right]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -14,11 +14,11 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mmseg_medical.geometry import CropPad, GridStep, Reorient, restore, restore_labels
+from mmseg_medical.geometry import CropPad, Frame, GridStep, Reorient, restore, restore_labels
 from mmseg_medical.models.segmentors.averaging import Network, averaged, views_of
 from mmseg_medical.models.segmentors.deciding import activate, air_scores, decide
+from mmseg_medical.models.segmentors.going_over import go_over
 from mmseg_medical.models.segmentors.native_grid import put_on_native_grid
-from mmseg_medical.ops import slide_windows
 from mmseg_medical.registry import MODELS
 from mmseg_medical.structures import VolumeData
 
@@ -117,17 +117,21 @@ class VolumeSegmentor(BaseSegmentor):
         """Logits (N, K, *S) of a batch (N, C, *S); see :meth:`network`."""
         return self.network(inputs)
 
-    def network(self, inputs: Tensor) -> Tensor:
+    def network(self, inputs: Tensor, *frames: Sequence[Frame]) -> Tensor:
         """Logits of a batch, for inference.
 
         Args:
             inputs (Tensor): shape (N, C, *S), any size: it is padded with zeros behind to what the network divides by,
                 and to two voxels at its bottom.
+            *frames (Sequence[Frame]): At most one argument, a frame of each image, see :meth:`infer`; none: each image
+                is a case of its own.
 
         Returns:
-            Tensor: shape (N, K, *S), float32.
+            Tensor: shape (N, K, *S), float32; S times the scale of the frames.
         """
         size = inputs.shape[2:]
+        if not frames and (whole := self.frame_of(size)) is not None:
+            frames = ([whole] * len(inputs),)
         divisors = self._divisors()
         missing = [-n % d for n, d in zip(size, divisors, strict=True)]
         if all(n + m == d for n, m, d in zip(size, missing, divisors, strict=True)):
@@ -135,8 +139,11 @@ class VolumeSegmentor(BaseSegmentor):
         if any(missing):
             inputs = pad(inputs, [part for m in reversed(missing) for part in (0, m)])
         with self._autocast(inputs.device.type):
-            logits = self.decode_head(self.extract_feat(inputs))[0]
-        return logits.float()[(..., *(slice(n) for n in size))]
+            features = self.extract_feat(inputs)
+            inside: Any = (..., *(slice(n) for n in size))
+            if frames:  # points between voxels are interpolated, but not with what was padded
+                return self.decode_head((*features[:-1], features[-1][inside]), *frames)[0].float()
+            return self.decode_head(features)[0].float()[inside]
 
     def routed(self, size: Sequence[int], affine: np.ndarray | None) -> AbstractContextManager:
         """Set the network up for an image, as long as the context lasts; here nothing is to be done.
@@ -154,36 +161,47 @@ class VolumeSegmentor(BaseSegmentor):
         network: Network | None = None,
         decide: Callable[[Tensor], Tensor] | None = None,
         probabilities: bool | None = None,
+        frame: Frame | None = None,
     ) -> Tensor:
         """Go over an image, whole or window by window.
 
         Args:
             image (Tensor): shape (C, *S), prepared as in training.
             network (callable | None): What to go over it with, (N, C, *S) -> (N, K, *S); default:
-                :meth:`averaged_network`.
+                :meth:`averaged_network`. Where the head asks for frames it gets them as second argument, one an image.
             decide (callable | None): Maps scores (K, *R) of a part R of the image to what is kept, (D, *R).
             probabilities (bool | None): Whether ``network`` gives probabilities; None: :attr:`gives_probabilities`.
+            frame (Frame | None): Where the image lies in its case, and how finely it is asked for, see
+                :meth:`frame_of`; None: the image is the case.
 
         Returns:
-            Tensor: Scores (K, *S), or what ``decide`` makes of them, (D, *S).
+            Tensor: Scores (K, *S), or what ``decide`` makes of them, (D, *S); S times the scale of the frame.
         """
-        network = network or self.averaged_network()
-        if self.test_cfg.get('mode', 'whole') == 'whole':
-            scores = network(image[None])[0]
-            return scores if decide is None else decide(scores)
-        limit = self.test_cfg.get('skip_air')
-        return slide_windows(
-            network,
+        return go_over(
+            network or self.averaged_network(),
             image,
+            self.test_cfg,
             num_classes=self.out_channels,
-            window=self.test_cfg['window'],
-            overlap=self.test_cfg.get('overlap', 0.5),
-            weights=self.test_cfg.get('window_weights', 'gaussian'),
-            batch_size=self.test_cfg.get('batch_size', 1),
-            decide=decide,
-            skip=None if limit is None else lambda part: bool(part.max() <= limit),
             background=self.air_scores(probabilities),
+            decide=decide,
+            frame=frame or self.frame_of(image.shape[1:]),
         )
+
+    def frame_of(
+        self, size: Sequence[int], meta: Mapping[str, Any] | None = None, scale: Sequence[int] = ()
+    ) -> Frame | None:
+        """Find where an image lies in its case, for heads that ask for it; None: this one does not.
+
+        Args:
+            size (Sequence[int]): Of the prepared image.
+            meta (Mapping | None): Metainfo of its sample; None: the image is the case.
+            scale (Sequence[int]): Points that are asked for along each axis of a voxel.
+
+        Raises:
+            ConfigError: The head knows no points between voxels.
+            DataError: Nobody knows where a patch was cut.
+        """
+        return self.decode_head.frame_of(size, meta or {}, scale)
 
     def air_scores(self, probabilities: bool | None = None) -> list[float]:
         """Scores of a voxel that is certainly background, one a class.
@@ -240,6 +258,7 @@ class VolumeSegmentor(BaseSegmentor):
         steps: Sequence[GridStep] = (),
         network: Network | None = None,
         probabilities: bool | None = None,
+        frame: Frame | None = None,
     ) -> Tensor:
         """Segment one prepared image on the grid it came from.
 
@@ -248,9 +267,10 @@ class VolumeSegmentor(BaseSegmentor):
 
         Args:
             image (Tensor): shape (C, *S).
-            steps (Sequence[GridStep]): That led to the grid of ``image``.
+            steps (Sequence[GridStep]): That led to the grid of ``image``; with a scale, of the finer one.
             network (callable | None): See :meth:`infer`.
             probabilities (bool | None): See :meth:`infer`.
+            frame (Frame | None): See :meth:`infer`.
 
         Returns:
             Tensor: Labels (1, *native) or masks (K, *native), on the host.
@@ -259,17 +279,18 @@ class VolumeSegmentor(BaseSegmentor):
             self.decide, probabilities=self.gives_probabilities if probabilities is None else probabilities
         )
         if all(isinstance(step, Reorient | CropPad) for step in steps):
-            labels = self.infer(image, network, decide, probabilities).cpu()
+            labels = self.infer(image, network, decide, probabilities, frame).cpu()
             return torch.as_tensor(restore(labels.numpy(), steps, 'nearest')) if steps else labels
-        scores = self.infer(image, network, probabilities=probabilities).cpu()
+        scores = self.infer(image, network, probabilities=probabilities, frame=frame).cpu()
         return torch.as_tensor(restore_labels(scores, steps, decide))
 
     def _predict_sample(self, image: Tensor, sample: SegDataSample) -> None:
         steps = sample.metainfo.get('grid_steps') or ()
+        frame = self.frame_of(image.shape[1:], sample.metainfo)
         if not self.test_cfg.get('keep_scores', False):
-            sample.pred_sem_seg = VolumeData(data=self.segment(image, steps))
+            sample.pred_sem_seg = VolumeData(data=self.segment(image, steps, frame=frame))
             return
-        scores = self.infer(image).cpu()
+        scores = self.infer(image, frame=frame).cpu()
         decide = partial(self.decide, probabilities=self.gives_probabilities)
         name = 'seg_probs' if self.gives_probabilities else 'seg_logits'
         put_on_native_grid(sample, scores, steps, decide, name, self.air_scores())

@@ -1,0 +1,1 @@
+"""Many settings of one config tried, the best ones found."""

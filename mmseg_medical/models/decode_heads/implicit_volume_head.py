@@ -1,0 +1,85 @@
+"""Head of any rank whose logits are a function of a voxel's place in its case and of its feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_medical.datasets.errors import data_error
+from mmseg_medical.geometry import Frame
+from mmseg_medical.models.decode_heads.volume_head import VolumeHead
+from mmseg_medical.registry import MODELS
+
+
+@MODELS.register_module()
+class ImplicitVolumeHead(VolumeHead):
+    """An implicit head on the finest map of a backbone; coordinates are those of the voxel within its case.
+
+    Patches, windows and padded images therefore have the coordinates that their voxels have in the whole file,
+    whatever else is in the batch. The head can be asked between voxels too, see :class:`~mmseg_medical.geometry.Frame`.
+
+    Args:
+        in_channels (int): Channels of the finest map.
+        num_classes (int): See :class:`VolumeHead`.
+        implicit (dict | None): Registered implicit head, built with ``in_channels``, ``num_classes`` and
+            ``spatial_dims`` unless it says otherwise; None for ``dict(type='SirenHead')``.
+        **options: Of :class:`VolumeHead`; with ``projection`` the implicit head gets that many channels.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, *, implicit: dict | None = None, **options: Any) -> None:
+        super().__init__(in_channels, num_classes, **options)
+        del self.classifiers  # parameters that would never get a gradient
+        given = {'type': 'SirenHead'} if implicit is None else implicit
+        features = options.get('projection') or in_channels
+        # heads that exist in the plane alone know no such argument
+        dims = {} if self.spatial_dims == 2 else {'spatial_dims': self.spatial_dims}
+        self.implicit = MODELS.build({'in_channels': features, 'num_classes': num_classes, **dims, **given})
+
+    def frame_of(self, size: Sequence[int], meta: Mapping[str, Any], scale: Sequence[int] = ()) -> Frame:
+        """Find where an image lies in its case, from its affine and the grid of its file.
+
+        Images without geometry, and slices of a file with more axes, are their case as they are prepared.
+
+        Args:
+            size (Sequence[int]): Of the image, without what a batch pads.
+            meta (Mapping): Metainfo of the sample: ``native_grid``, ``affine``, ``augmentations``.
+            scale (Sequence[int]): Points that are asked for along each axis of a voxel.
+
+        Raises:
+            DataError: A patch was cut from an image without geometry, so that nobody knows where it was.
+        """
+        native, affine = meta.get('native_grid'), meta.get('affine')
+        if native is not None and affine is not None and native.affine is not None and native.rank == len(size):
+            return Frame.within(native, affine, scale)
+        if any(record.get('type') == 'RandomPatch' for record in meta.get('augmentations') or ()):
+            raise data_error(
+                str(meta.get('img_path') or meta.get('case_id', 'image')),
+                expected='an affine, to know which part of the case a patch is',
+                found='a file without geometry',
+                remedy='Take RandomPatch out of the pipeline, or store the image in a format with geometry.',
+            )
+        return Frame.whole(size, scale)
+
+    def forward(self, inputs: Sequence[Tensor], frames: Sequence[Frame] | None = None) -> tuple[Tensor]:
+        """Logits of the finest map.
+
+        Args:
+            inputs (Sequence[Tensor]): Maps of the backbone, the finest (N, C, *S) last.
+            frames (Sequence[Frame] | None): Of each image; None: each is a case of its own.
+
+        Returns:
+            tuple[Tensor]: shape (N, K, *S), S times the scale of the frames.
+        """
+        x = self.projected(inputs[-1])
+        frames = [Frame.whole(x.shape[2:])] * len(x) if frames is None else frames
+        size = [n * s for n, s in zip(x.shape[2:], frames[0].scale, strict=True)]
+        return (self.implicit(x, size, frames=frames),)
+
+    def logits_of(self, inputs: Sequence[Tensor], batch_data_samples: Sequence[SegDataSample]) -> tuple[Tensor, ...]:
+        """See the base class."""
+        size = inputs[-1].shape[2:]
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return self(inputs, [self.frame_of(meta.get('img_shape', size), meta) for meta in metas])
