@@ -15,6 +15,7 @@ from typing import Any
 
 from mmseg_medical.datasets.errors import data_error
 from mmseg_medical.errors import did_you_mean
+from mmseg_medical.files import atomic_write
 
 Parts = dict[str, list[str]]
 
@@ -157,6 +158,23 @@ def rare_unet_split(cases: Sequence[str], seed: int = 42) -> Parts:
     random.Random(seed).shuffle(rest)
     held = int(0.05 * len(rest))
     return {'train': sorted(rest[: len(rest) - held]), 'val': sorted(rest[len(rest) - held :]), 'test': test}
+
+
+def write_split(path: str | Path, content: dict[str, Any]) -> list[str]:
+    """Write a file of parts or folds, whole or not at all.
+
+    Args:
+        path (str | Path): JSON file to write.
+        content (dict): See the module.
+
+    Returns:
+        list[str]: How many cases each part has, a line a fold.
+    """
+    with atomic_write(path) as file:
+        file.write(json.dumps(content, indent=1) + '\n')
+    folds = content.get('folds') or [{key: value for key, value in content.items() if isinstance(value, list)}]
+    counts = [', '.join(f'{len(names)} {name}' for name, names in parts.items()) for parts in folds]
+    return [f'fold {number}: {line}' for number, line in enumerate(counts)] if 'folds' in content else counts
 
 
 def _shuffled_groups(cases: Sequence[str], seed: int, group: Callable[[str], str] | None) -> list[list[str]]:

@@ -1,9 +1,7 @@
 """Hippocampus networks from their configs, and the numbers that section 11 of their specification fills them with."""
 
-import math
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
@@ -41,26 +39,6 @@ def build(name: str, base: int | None = None, **changes) -> nn.Module:
 
 def count(*modules: nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
-
-
-@torch.no_grad()
-def fill(module: nn.Module) -> nn.Module:
-    """Numbers of section 11 in float64 and evaluation mode: weights of one axis are those of norms."""
-    for name, parameter in module.double().named_parameters():
-        i = torch.arange(1, parameter.numel() + 1, dtype=torch.float64)
-        if parameter.ndim >= 2:
-            values = 0.02 * torch.sin(i)
-        elif name.endswith('bias'):
-            values = 0.01 * torch.cos(i)
-        else:
-            values = 1 + 0.1 * torch.sin(i)
-        parameter.copy_(values.reshape(parameter.shape))
-    return module.eval()
-
-
-def wave(*size: int) -> Tensor:
-    """Image of one channel with sin(0.01 k) at flat index k."""
-    return torch.sin(0.01 * torch.arange(math.prod(size), dtype=torch.float64)).reshape(1, 1, *size)
 
 
 def fingerprint(logits: Tensor) -> list[float]:

@@ -15,10 +15,11 @@ import math
 
 import pytest
 import torch
-from hippocampus_networks import CONFIGS, build, count, fill, fingerprint, wave
+from hippocampus_networks import CONFIGS, build, count, fingerprint
 from mmengine.config import Config
 from mmengine.optim.scheduler import CosineRestartLR
 from mmseg.structures import SegDataSample
+from sine_fill import fill, wave
 from torch.nn.functional import interpolate
 
 from mmseg_medical.models.layers.coordinate_heads import SirenHead
@@ -116,20 +117,20 @@ def test_defaults_are_the_default_network():
     ],
 )
 def test_golden_logits(name, sizes, expected):
-    net = fill(build(name))
+    net = fill(build(name).double().eval())
     for size, numbers in zip(sizes, expected, strict=True):
         with torch.no_grad():
-            (logits,) = net.decode_head(net.backbone(wave(*size)))
+            (logits,) = net.decode_head(net.backbone(wave(1, 1, *size)))
         assert logits.shape == (1, 3, *size)
         assert fingerprint(logits) == pytest.approx(numbers, abs=1e-6)
 
 
 def test_golden_deep_supervision():
     """The original's list has the coarsest first, all enlarged to the size of the image."""
-    net = fill(build('supervised'))
+    net = fill(build('supervised').double().eval())
     assert [c.in_channels for c in net.decode_head.classifiers] == [256, 128, 64, 32]
     with torch.no_grad():
-        features = net.backbone(wave(64, 64))
+        features = net.backbone(wave(1, 1, 64, 64))
         (alone,) = net.decode_head(features)
         logits = net.decode_head.train()(features)
     assert [tuple(x.shape[2:]) for x in logits] == [(64, 64), (32, 32), (16, 16), (8, 8)]

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 import torch
-from hippocampus_networks import build, fingerprint, wave
+from hippocampus_networks import build, fingerprint
+from sine_fill import wave
 
 from mmseg_medical.engine.original_checkpoints import convert, translate_hippocampus
 from mmseg_medical.errors import CheckpointError
@@ -114,7 +115,7 @@ def test_converted_checkpoints_give_the_golden_logits(name, tmp_path):
     assert written == len(weights) == len(network.state_dict())
     network.eval()
     with torch.no_grad():
-        logits = network.decode_head(network.backbone(wave(*size)))[0]
+        logits = network.decode_head(network.backbone(wave(1, 1, *size)))[0]
     assert fingerprint(logits) == pytest.approx(expected, abs=1e-6)
 
 

@@ -25,6 +25,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
+from sine_fill import fill, wave
 from torch import Tensor, nn
 
 from mmseg_medical.models.backbones import RAREUNet
@@ -41,26 +42,6 @@ pytestmark = pytest.mark.filterwarnings('ignore:target_size .* leaves')
 @pytest.fixture(autouse=True, scope='module')
 def _scope():
     init_default_scope('mmseg_medical')
-
-
-@torch.no_grad()
-def fill(module: nn.Module) -> nn.Module:
-    """Numbers of section 9, tensor by tensor: weights of one axis are those of norms."""
-    for name, parameter in module.named_parameters():
-        i = torch.arange(1, parameter.numel() + 1, dtype=torch.float64)
-        if parameter.ndim >= 2:
-            values = 0.02 * torch.sin(i)
-        elif name.endswith('bias'):
-            values = 0.01 * torch.cos(i)
-        else:
-            values = 1 + 0.1 * torch.sin(i)
-        parameter.copy_(values.reshape(parameter.shape))
-    return module
-
-
-def wave(*shape: int) -> Tensor:
-    """Input with sin(0.01 k) at flat index k."""
-    return torch.sin(0.01 * torch.arange(math.prod(shape), dtype=torch.float64)).reshape(shape)
 
 
 def count(*modules: nn.Module) -> int:

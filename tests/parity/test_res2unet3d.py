@@ -9,6 +9,7 @@ import math
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from sine_fill import fill, wave
 from torch import Tensor, nn
 
 from mmseg_medical.errors import ConfigError
@@ -31,25 +32,6 @@ def build(channels: int) -> nn.ModuleDict:
 
 def parameters(*modules: nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
-
-
-@torch.no_grad()
-def fill(module: nn.Module) -> nn.Module:
-    """Numbers of section 10, tensor by tensor: weights of one axis are those of norms."""
-    for name, parameter in module.named_parameters():
-        i = torch.arange(1, parameter.numel() + 1, dtype=torch.float64)
-        if parameter.ndim >= 2:
-            values = 0.02 * torch.sin(i)
-        elif name.endswith('bias'):
-            values = 0.01 * torch.cos(i)
-        else:
-            values = 1 + 0.1 * torch.sin(i)
-        parameter.copy_(values.reshape(parameter.shape))
-    return module
-
-
-def wave(*size: int) -> Tensor:
-    return torch.sin(0.01 * torch.arange(math.prod(size), dtype=torch.float64)).reshape(1, 1, *size)
 
 
 def logits_of(net: nn.ModuleDict, x: Tensor) -> Tensor:
@@ -119,7 +101,7 @@ def test_fingerprint(gradients, channels, size, mean, std, first, mid, last):
     """Where no gradient is wanted norms are folded into convolutions; the numbers stay."""
     net = fill(build(channels).double().eval())
     with torch.set_grad_enabled(gradients):
-        y = logits_of(net, wave(*size)).detach().flatten()
+        y = logits_of(net, wave(1, 1, *size)).detach().flatten()
     found = [float(v) for v in (y.mean(), y[0], y[len(y) // 2], y[-1])]
     assert found == pytest.approx([mean, first, mid, last], abs=1e-9)
     assert float(y.std(correction=0)) == pytest.approx(std, rel=1e-5)

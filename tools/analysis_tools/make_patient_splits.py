@@ -4,15 +4,13 @@ python tools/analysis_tools/make_patient_splits.py ACDCDataset data/ACDC --folds
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from mmseg_medical import cli
 from mmseg_medical.datasets import SliceDataset
-from mmseg_medical.datasets.splits import hold_out, k_folds
+from mmseg_medical.datasets.splits import hold_out, k_folds, write_split
 from mmseg_medical.errors import ConfigError, did_you_mean
-from mmseg_medical.files import atomic_write
 from mmseg_medical.registry import DATASETS
 
 
@@ -26,12 +24,8 @@ def main(arguments: argparse.Namespace) -> None:
     else:
         folds = k_folds(patients, arguments.folds, arguments.seed)
         content |= {'rule': f'{arguments.folds} folds of patients', 'folds': folds}
-    with atomic_write(arguments.out) as file:
-        file.write(json.dumps(content, indent=1) + '\n')
-    parts = content.get('folds') or [{key: value for key, value in content.items() if isinstance(value, list)}]
-    for number, part in enumerate(parts):
-        counts = ', '.join(f'{len(names)} {name}' for name, names in part.items())
-        print(f'fold {number}: {counts} patients' if 'folds' in content else f'{counts} patients')
+    for line in write_split(arguments.out, content):
+        print(f'{line} patients')
     print(f'written to {arguments.out}')
 
 

@@ -1,14 +1,12 @@
 """Divide the training cases of a Decathlon task into folds or parts, as the JSON file that split_file reads."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from mmseg_medical import cli
 from mmseg_medical.datasets import MSDDataset
-from mmseg_medical.datasets.splits import hold_out, k_folds, rare_unet_split
-from mmseg_medical.files import atomic_write
+from mmseg_medical.datasets.splits import hold_out, k_folds, rare_unet_split, write_split
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -22,12 +20,8 @@ def main(arguments: argparse.Namespace) -> None:
     else:
         folds = k_folds(cases, arguments.folds, arguments.seed)
         content |= {'rule': f'{arguments.folds} folds', 'folds': folds}
-    with atomic_write(arguments.out) as file:
-        file.write(json.dumps(content, indent=1) + '\n')
-    parts = content.get('folds') or [{key: value for key, value in content.items() if isinstance(value, list)}]
-    for number, part in enumerate(parts):
-        counts = ', '.join(f'{len(names)} {name}' for name, names in part.items())
-        print(f'fold {number}: {counts}' if 'folds' in content else counts)
+    for line in write_split(arguments.out, content):
+        print(line)
     print(f'written to {arguments.out}')
 
 

@@ -211,6 +211,9 @@ class ResidualBlock(nn.Module):
 class ResidualStage(nn.Sequential):
     """Several :class:`ResidualBlock` in a row; arguments as for :class:`PlainStage`, ``depth`` counts blocks."""
 
+    #: built with the axes, the channels before and behind, ``stride`` and the options
+    block: Callable[..., nn.Module] = ResidualBlock
+
     def __init__(
         self,
         spatial_dims: int,
@@ -224,7 +227,7 @@ class ResidualStage(nn.Sequential):
         blocks = []
         for i in range(depth):
             source, step = (in_channels, stride) if i == 0 else (out_channels, 1)
-            blocks.append(ResidualBlock(spatial_dims, source, out_channels, stride=step, **options))
+            blocks.append(self.block(spatial_dims, source, out_channels, stride=step, **options))
         super().__init__(*blocks)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.models.layers.conv_blocks import Norm, PerAxis, activation, convolution, normalisation, per_axis
+from mmseg_medical.models.layers.conv_blocks import (
+    Norm,
+    PerAxis,
+    ResidualStage,
+    activation,
+    convolution,
+    normalisation,
+    per_axis,
+)
 from mmseg_medical.models.layers.res2_stream import can_stream, stream
 from mmseg_medical.models.layers.res2_training import can_fuse, fused
 from mmseg_medical.models.layers.squeeze_excitation import SqueezeExcitation
@@ -97,30 +103,7 @@ class Res2Block(nn.Module):
         return self.act((out if self.se is None else self.se(out)) + shortcut)
 
 
-class Res2Stage(nn.Sequential):
-    """Several :class:`Res2Block` in a row; ``depth`` counts blocks, the first changes channels and size.
+class Res2Stage(ResidualStage):
+    """Several :class:`Res2Block` in a row; ``depth`` counts blocks, the first changes channels and size."""
 
-    Args:
-        spatial_dims (int): Number of spatial axes.
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output.
-        depth (int): Number of blocks.
-        stride (int | Sequence[int]): Of the first block.
-        **options: Of :class:`Res2Block`.
-    """
-
-    def __init__(
-        self,
-        spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
-        *,
-        depth: int = 1,
-        stride: PerAxis = 1,
-        **options: Any,
-    ) -> None:
-        blocks = []
-        for i in range(depth):
-            source, step = (in_channels, stride) if i == 0 else (out_channels, 1)
-            blocks.append(Res2Block(spatial_dims, source, out_channels, stride=step, **options))
-        super().__init__(*blocks)
+    block = Res2Block
