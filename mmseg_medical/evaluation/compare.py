@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmseg_medical.evaluation.functional.statistics import PairComparison, RankTable, compare_methods, rank_table
+from mmseg_medical.evaluation.functional.statistics import (
+    PairComparison,
+    RankTable,
+    RunComparison,
+    compare_methods,
+    compare_runs,
+    rank_table,
+)
+from mmseg_medical.evaluation.runs import average_runs, run_means
 from mmseg_medical.evaluation.table import CaseTable, higher_is_better
 
 _MOST_NAMES = 10
@@ -19,17 +27,19 @@ class Comparison:
     """Methods on the same cases, classes and metrics.
 
     Attributes:
-        tables (dict[str, CaseTable]): method -> its cases, the same in the same order for all.
+        tables (dict[str, CaseTable]): method -> its cases, the same in the same order for all; the average of its runs.
         seed (int): of bootstrap and permutations.
         pairs (dict): class -> metric -> all pairs of methods, in their order; metrics without direction (volumes and
             their errors) have none.
         ranks (dict): class -> metric -> ranks, of the same metrics.
+        runs (dict): class -> metric -> all pairs of methods by their runs; empty if every method has one.
     """
 
     tables: dict[str, CaseTable]
     seed: int
     pairs: dict[str, dict[str, list[PairComparison]]] = field(repr=False)
     ranks: dict[str, dict[str, RankTable]] = field(repr=False)
+    runs: dict[str, dict[str, list[RunComparison]]] = field(repr=False)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -56,7 +66,7 @@ class Comparison:
         """What the numbers of the comparison mean, in words; those of the metrics are the table's."""
         num_pairs = len(self.tables) * (len(self.tables) - 1) // 2
         families = len(self.table.classes) * len(self.metrics)
-        return {
+        words = {
             'differences': 'first method minus second, case by case; a case is left out of a pair if a value of one '
             'of the two is undefined (num_left_out), so that a false alarm of one method does not count where the '
             'other is rightly empty, unless empty masks are worth a value (the policy perfect)',
@@ -71,6 +81,14 @@ class Comparison:
             'rank; a win is a case in which one method is better than all others',
             'seed': str(self.seed),
         }
+        if self.runs:
+            words['runs'] = (
+                'the value of a case is the mean over the runs of a method in which it is defined, its state the worst '
+                'of them; the intervals and paired tests tell cases apart, not trainings. The spread over runs is the '
+                "sample standard deviation of their means over the cases; Welch's test compares these means, adjusted "
+                'by Holm'
+            )
+        return words
 
 
 def compared_metrics(table: CaseTable) -> tuple[str, ...]:
@@ -78,34 +96,36 @@ def compared_metrics(table: CaseTable) -> tuple[str, ...]:
     return tuple(metric for metric in table.metrics if higher_is_better(metric) is not None)
 
 
-def named_folders(words: Sequence[str]) -> dict[str, str]:
-    """Read methods and their folders from words such as ``ours=predictions``.
+def named_places(words: Sequence[str]) -> dict[str, list[str]]:
+    """Read methods and where their runs lie from words such as ``ours=predictions``; a name given again is another run.
 
     Raises:
-        ValueError: a word has no name, no folder or no equals sign, a name is given twice, or there are fewer than two.
+        ValueError: a word has no name, no place or no equals sign, a place is given twice, or there are fewer than two
+            methods.
 
     Example:
-        >>> named_folders(['ours=predictions', 'theirs=other/predictions'])
-        {'ours': 'predictions', 'theirs': 'other/predictions'}
+        >>> named_places(['ours=seed_0', 'ours=seed_1', 'theirs=other/predictions'])
+        {'ours': ['seed_0', 'seed_1'], 'theirs': ['other/predictions']}
     """
-    folders: dict[str, str] = {}
+    places: dict[str, list[str]] = {}
     for word in words:
-        name, _, folder = word.partition('=')
-        if not name or not folder:
-            raise ValueError(f'{word!r} is not of the form NAME=DIR, such as ours=predictions')
-        if name in folders:
-            raise ValueError(f'the method {name!r} is given twice: {folders[name]} and {folder}')
-        folders[name] = folder
-    if len(folders) < 2:
-        raise ValueError(f'a comparison needs two methods or more, got {len(folders)}: {", ".join(folders) or "none"}')
-    return folders
+        name, _, place = word.partition('=')
+        if not name or not place:
+            raise ValueError(f'{word!r} is not of the form NAME=PLACE, such as ours=predictions')
+        if place in places.setdefault(name, []):
+            raise ValueError(f'the method {name!r} has one run twice: {place}')
+        places[name].append(place)
+    if len(places) < 2:
+        raise ValueError(f'a comparison needs two methods or more, got {len(places)}: {", ".join(places) or "none"}')
+    return places
 
 
-def compare_tables(tables: Mapping[str, CaseTable], seed: int = 0) -> Comparison:
+def compare_tables(tables: Mapping[str, CaseTable | Sequence[CaseTable]], seed: int = 0) -> Comparison:
     """Compare methods, case by case.
 
     Args:
-        tables (Mapping[str, CaseTable]): method -> its cases, all against the same targets; their order may differ.
+        tables (Mapping[str, CaseTable | Sequence[CaseTable]]): method -> its cases, or those of each of its runs, all
+            against the same targets; their order may differ.
         seed (int): of bootstrap and permutations.
 
     Returns:
@@ -116,6 +136,34 @@ def compare_tables(tables: Mapping[str, CaseTable], seed: int = 0) -> Comparison
     """
     if len(tables) < 2:
         raise ValueError(f'a comparison needs two methods or more, got {len(tables)}: {", ".join(tables) or "none"}')
+    runs = {name: [of] if isinstance(of, CaseTable) else list(of) for name, of in tables.items()}
+    _check_comparable({run_name(name, n, len(of)): table for name, of in runs.items() for n, table in enumerate(of)})
+    first = next(iter(runs.values()))[0]
+    runs = {name: [table.select(first.case_ids) for table in of] for name, of in runs.items()}
+    same = {name: average_runs(of) for name, of in runs.items()}
+    repeated = any(len(of) > 1 for of in runs.values())
+    pairs: dict[str, dict[str, list[PairComparison]]] = {}
+    ranks: dict[str, dict[str, RankTable]] = {}
+    of_runs: dict[str, dict[str, list[RunComparison]]] = {}
+    for class_name in first.classes:
+        pairs[class_name], ranks[class_name] = {}, {}
+        for metric in compared_metrics(first):
+            values = {name: table.column(class_name, metric) for name, table in same.items()}
+            higher = bool(higher_is_better(metric))
+            pairs[class_name][metric] = compare_methods(values, higher, seed)
+            ranks[class_name][metric] = rank_table(values, higher)
+            if repeated:
+                means = {name: run_means(of, class_name, metric) for name, of in runs.items()}
+                of_runs.setdefault(class_name, {})[metric] = compare_runs(means)
+    return Comparison(same, seed, pairs, ranks, of_runs)
+
+
+def run_name(method: str, number: int, num_runs: int) -> str:
+    """What messages call a run: its method, with the number from 1 where there are several."""
+    return method if num_runs == 1 else f'{method}, run {number + 1}'
+
+
+def _check_comparable(tables: Mapping[str, CaseTable]) -> None:
     _check_same_cases(tables)
     first_name, first = next(iter(tables.items()))
     for name, table in tables.items():
@@ -132,38 +180,21 @@ def compare_tables(tables: Mapping[str, CaseTable], seed: int = 0) -> Comparison
                     f'the methods were measured by different conventions: {key!r} is '
                     f'{first.conventions.get(key)!r} for {first_name} and {table.conventions.get(key)!r} for {name}'
                 )
-    same = {name: select_cases(table, first.case_ids) for name, table in tables.items()}
-    pairs: dict[str, dict[str, list[PairComparison]]] = {}
-    ranks: dict[str, dict[str, RankTable]] = {}
-    for class_name in first.classes:
-        pairs[class_name], ranks[class_name] = {}, {}
-        for metric in compared_metrics(first):
-            values = {name: table.column(class_name, metric) for name, table in same.items()}
-            higher = bool(higher_is_better(metric))
-            pairs[class_name][metric] = compare_methods(values, higher, seed)
-            ranks[class_name][metric] = rank_table(values, higher)
-    return Comparison(same, seed, pairs, ranks)
 
 
-def common_cases(tables: Mapping[str, CaseTable]) -> dict[str, CaseTable]:
-    """Leave out the cases that some method lacks, as those whose files could not be read.
+def common_cases(tables: Mapping[str, Sequence[CaseTable]]) -> dict[str, list[CaseTable]]:
+    """Leave out the cases that some run of a method lacks, as those whose files could not be read.
 
     Raises:
         ValueError: no case is left.
     """
-    shared = set.intersection(*(set(table.case_ids) for table in tables.values()))
+    shared = set.intersection(*(set(table.case_ids) for runs in tables.values() for table in runs))
     if not shared:
         raise ValueError(f'no case could be evaluated for every one of {", ".join(tables)}')
     return {
-        name: select_cases(table, [case for case in table.case_ids if case in shared]) for name, table in tables.items()
+        name: [table.select([case for case in table.case_ids if case in shared]) for table in runs]
+        for name, runs in tables.items()
     }
-
-
-def select_cases(table: CaseTable, case_ids: Sequence[str]) -> CaseTable:
-    """Take some cases of a table, in the order given."""
-    index = {case: number for number, case in enumerate(table.case_ids)}
-    rows = [index[case] for case in case_ids]
-    return replace(table, case_ids=tuple(case_ids), values=table.values[rows], states=table.states[rows])
 
 
 def _check_same_cases(tables: Mapping[str, CaseTable]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mmseg_medical.evaluation.compare import Comparison
-from mmseg_medical.evaluation.functional.statistics import PairComparison, RankTable
+from mmseg_medical.evaluation.functional.statistics import PairComparison, RankTable, RunComparison, RunSpread
 from mmseg_medical.evaluation.json_files import file_head, json_ready
 from mmseg_medical.evaluation.plain_text import plain_text
 from mmseg_medical.evaluation.table import csv_cell, headline_metrics
@@ -73,6 +73,10 @@ def comparison_content(comparison: Comparison) -> dict[str, Any]:
             'ranks': {
                 name: {metric: _ranks(ranks) for metric, ranks in metrics.items()}
                 for name, metrics in comparison.ranks.items()
+            },
+            'runs': {
+                name: {metric: [asdict(pair) for pair in pairs] for metric, pairs in metrics.items()}
+                for name, metrics in comparison.runs.items()
             },
         }
     )
@@ -140,7 +144,47 @@ def comparison_text(comparison: Comparison, width: int = 150) -> str:
                     *map(p_text, (pair.wilcoxon_holm, pair.permutation_holm)),
                 )
         text.add_section()
+    return plain_text(text, width) + (_runs_text(comparison, width) if comparison.runs else '')
+
+
+def _runs_text(comparison: Comparison, width: int) -> str:
+    from rich import box
+    from rich.table import Table
+
+    caption = "Mean over the runs ± standard deviation (runs); p values of Welch's test over runs, adjusted by Holm."
+    text = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify='left')
+    for head in RUN_HEADS:
+        text.add_column(head, no_wrap=True, overflow='ellipsis', max_width=22)
+    for row in run_rows(comparison, headline_metrics(comparison.metrics)):
+        text.add_row(*row)
     return plain_text(text, width)
+
+
+#: columns of :func:`run_rows`
+RUN_HEADS = ('class', 'metric', 'first', 'its runs', 'second', 'its runs', 'Welch p')
+
+
+def run_rows(comparison: Comparison, metrics: Iterable[str]) -> list[list[str]]:
+    """Cells of the table of runs: one row a class, metric and pair of methods, columns :data:`RUN_HEADS`."""
+    return [
+        [name, metric, *_run_cells(pair)]
+        for name, of_metric in comparison.runs.items()
+        for metric in metrics
+        for pair in of_metric[metric]
+    ]
+
+
+def _run_cells(pair: RunComparison) -> list[str]:
+    return [
+        *(pair.first, _spread_text(pair.first_runs)),
+        *(pair.second, _spread_text(pair.second_runs)),
+        p_text(pair.holm),
+    ]
+
+
+def _spread_text(runs: RunSpread) -> str:
+    spread = '' if math.isnan(runs.std) else f' ± {runs.std:.2g}'
+    return '-' if math.isnan(runs.mean) else f'{runs.mean:.4g}{spread} ({runs.num_runs})'
 
 
 def difference_text(pair: PairComparison) -> str:

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,12 @@ class CaseTable:
             np.stack([case.states for case in cases]),
             options.conventions(cases[0].unit),
         )
+
+    def select(self, case_ids: Sequence[str]) -> CaseTable:
+        """Take some cases, in the order given."""
+        index = {case: number for number, case in enumerate(self.case_ids)}
+        rows = [index[case] for case in case_ids]
+        return replace(self, case_ids=tuple(case_ids), values=self.values[rows], states=self.states[rows])
 
     def unit_of(self, metric: str) -> str:
         """Unit of a metric, for labels; nothing for scores."""

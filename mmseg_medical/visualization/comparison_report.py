@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from mmseg_medical.evaluation.compare import Comparison
-from mmseg_medical.evaluation.compare_files import difference_text, p_text
+from mmseg_medical.evaluation.compare_files import RUN_HEADS, difference_text, p_text, run_rows
 from mmseg_medical.evaluation.table import headline_metrics
 from mmseg_medical.evaluation.table_text import interval_text
 from mmseg_medical.visualization.comparison_figures import comparison_figures, difference_name
@@ -94,6 +94,9 @@ def render_comparison(
     ]
     if others:
         parts.append(details('Differences of the other metrics', html_table(*_pairs(comparison, others))))
+    if comparison.runs:
+        parts += ['<h2>Runs</h2>', html_table(list(RUN_HEADS), run_rows(comparison, shown))]
+        parts.append(f'<p class="soft">{escape(comparison.conventions()["runs"])}.</p>')
     parts += ['<h2>Ranks</h2>', html_table(*_ranks(comparison, shown))]
     parts.append(
         '<p class="soft">Mean rank (1 is best) and cases in which the method is better than all others, over the cases '

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from case_tables import shifted, table, undefined
 
-from mmseg_medical.evaluation.compare import common_cases, compare_tables, named_folders, select_cases
+from mmseg_medical.evaluation.compare import common_cases, compare_tables, named_places
 from mmseg_medical.evaluation.compare_files import comparison_text, difference_text, p_text, write_comparison
 from mmseg_medical.evaluation.functional.statistics import compare_methods, holm, rank_table
 
@@ -45,7 +45,7 @@ def test_other_seed_other_interval():
 
 def test_cases_are_paired_by_name():
     of = table(9)
-    turned = select_cases(shifted(of, -0.1), of.case_ids[::-1])
+    turned = shifted(of, -0.1).select(of.case_ids[::-1])
     assert turned.case_ids[0] == 'case_8'
     comparison = compare_tables({'A': of, 'B': turned})
     assert comparison.tables['B'].case_ids == of.case_ids
@@ -73,7 +73,7 @@ def test_methods_that_cannot_be_compared():
         compare_tables({'A': of})
     with pytest.raises(ValueError, match='got 0: none'):
         compare_tables({})
-    fewer = select_cases(of, of.case_ids[1:])
+    fewer = of.select(of.case_ids[1:])
     with pytest.raises(
         ValueError,
         match=r'all methods must have the same cases: B lacks case_0, which A has; B lacks case_0, which C has$',
@@ -95,27 +95,30 @@ def test_methods_that_cannot_be_compared():
 
 def test_common_cases():
     of = table(5)
-    tables = {'A': select_cases(of, of.case_ids[1:]), 'B': select_cases(of, of.case_ids[:4])}
-    common = common_cases(tables)
-    assert {name: own.case_ids for name, own in common.items()} == dict.fromkeys('AB', of.case_ids[1:4])
-    np.testing.assert_array_equal(common['A'].values, of.values[1:4])
-    np.testing.assert_array_equal(common['B'].states, of.states[1:4])
+    common = common_cases({'A': [of.select(of.case_ids[1:])], 'B': [of, of.select(of.case_ids[:4])]})
+    assert {name: [own.case_ids for own in runs] for name, runs in common.items()} == {
+        'A': [of.case_ids[1:4]],
+        'B': [of.case_ids[1:4]] * 2,
+    }
+    np.testing.assert_array_equal(common['A'][0].values, of.values[1:4])
+    np.testing.assert_array_equal(common['B'][1].states, of.states[1:4])
     with pytest.raises(ValueError, match='no case could be evaluated for every one of A, B'):
-        common_cases({'A': select_cases(of, ['case_0']), 'B': select_cases(of, ['case_1'])})
+        common_cases({'A': [of.select(['case_0'])], 'B': [of.select(['case_1'])]})
 
 
-def test_named_folders():
-    assert named_folders(['a=x=y', 'b=/z']) == {'a': 'x=y', 'b': '/z'}
+def test_named_places():
+    assert named_places(['a=x=y', 'b=/z']) == {'a': ['x=y'], 'b': ['/z']}
+    assert named_places(['a=0', 'b=0', 'a=1']) == {'a': ['0', '1'], 'b': ['0']}
     for words, message in (
-        (['a=x', 'y'], "'y' is not of the form NAME=DIR, such as ours=predictions"),
-        (['=x', 'b=y'], "'=x' is not of the form NAME=DIR"),
-        (['a=', 'b=y'], "'a=' is not of the form NAME=DIR"),
-        (['a=x', 'a=y'], "the method 'a' is given twice: x and y"),
-        (['a=x'], 'a comparison needs two methods or more, got 1: a'),
+        (['a=x', 'y'], "'y' is not of the form NAME=PLACE, such as ours=predictions"),
+        (['=x', 'b=y'], "'=x' is not of the form NAME=PLACE"),
+        (['a=', 'b=y'], "'a=' is not of the form NAME=PLACE"),
+        (['a=x', 'b=y', 'a=x'], "the method 'a' has one run twice: x"),
+        (['a=x', 'a=y'], 'a comparison needs two methods or more, got 1: a'),
         ([], 'got 0: none'),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
-            named_folders(words)
+            named_places(words)
 
 
 def test_files(tmp_path):

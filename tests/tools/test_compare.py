@@ -1,6 +1,7 @@
 """tools/compare.py as a user calls it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_comparison(folders):
     assert content['methods'] == ['ours', 'theirs']
     assert content['classes'] == ['a', 'b', 'all']
     assert content['conventions']['seed'] == '5'
-    assert content['folders']['theirs'] == str(folders / 'theirs')
+    assert content['places']['theirs'] == [str(folders / 'theirs')]
     (pair,) = content['pairs']['all']['dice']
     assert pair['better'] == 'ours'
     assert pair['wilcoxon']['p_value'] == 0.125  # four cases, all better
@@ -61,8 +62,24 @@ def test_what_was_measured_before(folders):
     assert first['pairs'] == second['pairs']
     assert first['summary'] == second['summary']
     mixed = run('compare.py', words[0], f'theirs={folders / "theirs"}', fails=True)
-    assert 'is no file: give a metrics.json of every method' in mixed.stderr
+    assert 'is no file: give a metrics.json of every run' in mixed.stderr
     assert '--target DIR' in run('compare.py', 'a=x', 'b=y', fails=True).stderr
+
+
+def test_several_runs_of_a_method(folders):
+    shutil.copytree(folders / 'theirs', folders / 'theirs_again')
+    (folders / 'theirs_again' / 'case_2.npy').write_bytes(b'nonsense')
+    words = [f'{name}={folders / place}' for name, place in (('a', 'ours'), ('b', 'theirs'), ('b', 'theirs_again'))]
+    options = ('--target', folders / 'labels', '--num-classes', 3, '--class-names', 'x', 'y', '--surface', 'none')
+    done = run('compare.py', *words, *options, '--out', folders / 'out', code=1)
+    assert 'Mean over the runs' in done.stdout
+    assert 'b, run 2, case_2: ' in done.stderr
+    content = json.loads((folders / 'out' / 'comparison.json').read_text())
+    assert content['cases'] == ['case_1', 'case_3', 'case_4']
+    (pair,) = content['runs']['x']['dice']
+    assert (pair['first_runs']['num_runs'], pair['second_runs']['num_runs']) == (1, 2)
+    assert pair['second_runs']['mean'] == content['summary']['b']['x']['dice']['mean']
+    assert '<h2>Runs</h2>' in (folders / 'out' / 'report.html').read_text()
 
 
 def test_a_broken_file_is_left_out_of_all(folders):
@@ -84,7 +101,8 @@ def test_a_missing_file(folders):
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
-        (['ours=x', 'ours=y'], "the method 'ours' is given twice: x and y"),
+        (['ours=x', 'theirs=y', 'ours=x'], "the method 'ours' has one run twice: x"),
+        (['ours=x', 'ours=y'], 'two methods or more, got 1: ours'),
         (['a=nowhere', 'b=nothing'], 'nowhere'),
     ],
 )
