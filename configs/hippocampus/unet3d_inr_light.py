@@ -1,7 +1,8 @@
 # 1,402,727 parameters, three divisions.
-_base_ = './unet3d_inr_balanced.py'
-base_channels = 16
-model = dict(
-    backbone=dict(channels=[base_channels * 2**i for i in range(4)]),
-    decode_head=dict(in_channels=base_channels, projection=4, implicit=dict(hidden=32, layers=2)),
-)
+_base_ = [
+    '../_base_/models/hippocampus_unet3d_inr_light.py',
+    '../_base_/datasets/msd_hippocampus_unit.py',
+    '../_base_/default_runtime.py',
+    '../_base_/schedules/hippocampus_100e.py',
+]
+log_processor = dict(by_epoch=True)

@@ -1,34 +1,8 @@
-# The 3D network without an implicit head, to tell what the head adds. Mirrored left to right alone: front and back are
-# told apart by their labels. Patches hold nearly every image whole.
+# The 3D network without an implicit head, to tell what the head adds.
 _base_ = [
     '../_base_/models/hippocampus_unet3d.py',
-    '../_base_/datasets/msd_hippocampus.py',
+    '../_base_/datasets/msd_hippocampus_unit.py',
     '../_base_/default_runtime.py',
     '../_base_/schedules/hippocampus_100e.py',
 ]
-prepare = [
-    dict(type='LoadVolume', num_channels=1, rank=3),
-    dict(type='ReorientVolume', axes='RAS'),
-    dict(type='NormalizeIntensity', mode='percentile', percentiles=(1.0, 99.0)),
-]
-labels = dict(type='LoadVolumeAnnotations', num_classes=_base_.num_classes)
-pack = dict(type='PackVolumeInputs')
-train_pipeline = [
-    prepare[0],
-    labels,
-    *prepare[1:],
-    dict(type='RandomFlipVolume', axes=(0,), prob=0.5),  # the case, so that a patch lies where its coordinates say
-    dict(type='RandomPatch', patch_size=_base_.patch_size, foreground_prob=0.33),
-    dict(type='RandomGain', gains=(0.9, 1.1), prob=0.5, clip=(0.0, 1.0)),
-    pack,
-]
-# predictions are brought back to the grid of the file before they are counted
-test_pipeline = [*prepare, labels, pack]
-train_dataloader = dict(
-    drop_last=True,
-    sampler=dict(_delete_=True, type='SeededSampler', shuffle=True),
-    dataset=dict(pipeline=train_pipeline),
-)
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 log_processor = dict(by_epoch=True)

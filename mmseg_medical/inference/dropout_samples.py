@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -14,9 +13,7 @@ from mmseg_medical.models.segmentors.uncertainty import switch_on_dropout
 
 
 class DropoutSamples:
-    """Switches on the dropout of models; as a context it makes what they draw follow from the seed alone.
-
-    The generators of torch are as before when the context ends.
+    """Switches on the dropout of models, and makes what they draw follow from a seed alone.
 
     Args:
         models (Sequence[nn.Module]): In evaluation mode.
@@ -31,20 +28,21 @@ class DropoutSamples:
         if not isinstance(number, int) or number < 0:
             raise ConfigError(f'mc_dropout is a number of samples, 0 for none, found {number!r}')
         self.number, self.seed = number, seed
-        self._devices: list[torch.device] = []
-        self._entered: list[ExitStack] = []
         for model in models if number else ():
             switch_on_dropout(model)
-            device = next(model.parameters()).device
-            if device.type == 'cuda' and device not in self._devices:
-                self._devices.append(device)
+        devices = {next(model.parameters()).device for model in models}
+        self._devices = [device for device in devices if device.type == 'cuda']
 
-    def __enter__(self) -> None:
-        stack = ExitStack()
-        if self.number:
-            stack.enter_context(torch.random.fork_rng(devices=self._devices))
-            torch.manual_seed(self.seed)
-        self._entered.append(stack)
-
-    def __exit__(self, *error: Any) -> None:
-        self._entered.pop().close()
+    @contextmanager
+    def drawn(self) -> Iterator[None]:
+        """Draw from the seed on. The generators of torch are as before when the context ends."""
+        if not self.number:
+            yield
+            return
+        with torch.random.fork_rng(self._devices):
+            # torch.manual_seed would seed all devices, also those that are not put back
+            torch.default_generator.manual_seed(self.seed)
+            for device in self._devices:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(self.seed)
+            yield

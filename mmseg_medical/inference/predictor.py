@@ -20,7 +20,7 @@ from mmseg_medical.inference.model_directory import load_model_directory
 from mmseg_medical.inference.photograph_inference import PhotographInference
 from mmseg_medical.inference.pipelines import pipeline_steps, slice_loader
 from mmseg_medical.inference.region import Region
-from mmseg_medical.inference.segmentation import Segmentation
+from mmseg_medical.inference.segmentation import Segmentation, label_volume, probability_volume
 from mmseg_medical.inference.slice_inference import SliceInference
 from mmseg_medical.inference.volume_inference import VolumeInference
 from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegmentor
@@ -118,7 +118,7 @@ class Predictor:
             case_id: For messages; default: from the name of the file.
             probabilities: Yield them too; they take 4 K bytes a voxel.
             uncertainty: Yield its maps too, of the networks, samples of dropout and planes; 4 (3 K + 7) bytes a voxel,
-                however many there are.
+                however many there are, and 4 K more where the way back resamples.
             region: Where structures can be: labels outside become background before ``component_filter`` looks at
                 them. Probabilities stay.
 
@@ -133,21 +133,22 @@ class Predictor:
         source = _source(image)
         case_id = case_id or (file_stem(source) or Path(source).stem if source else 'image')
         members: MemberSums | None = None
-        with self._sampled:
+        with self._sampled.drawn():
             if uncertainty or self._sampled.number:  # so that maps and labels are of the same draws
                 labels, members, grid = self._with_members(image, case_id)
                 values = members.probabilities().numpy() if probabilities else None
             else:
                 labels, values, grid = self._inference.predict(image, case_id, probabilities)
         grid = Grid(grid.size, grid.affine, source or case_id)
-        volume = _label_volume(labels, grid, self._multi_label)
+        volume = label_volume(labels, grid, bool(self._inference.first.multi_label))
         if region is not None:
-            volume = region.keep(volume)
+            scale = self._inference.scale if isinstance(self._inference, VolumeInference) else ()
+            volume = region.keep(volume, scale)
         return Segmentation(
             self.component_filter.apply(volume, self.names),
             self.names,
             grid,
-            None if values is None else _channels_last(values, grid),
+            None if values is None else probability_volume(values, grid),
             source,
             _maps(members, grid) if members is not None and uncertainty else None,
         )
@@ -174,13 +175,16 @@ class Predictor:
         return self._inference.load_image(image)
 
     def _with_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
-        if isinstance(self._inference, PhotographInference):
+        inference = self._inference
+        if isinstance(inference, PhotographInference):
             raise ConfigError('uncertainty is mapped for volumes and their slices, not for photographs')
-        return self._inference.predict_members(image, case_id)
-
-    @property
-    def _multi_label(self) -> bool:
-        return bool(self._inference.first.multi_label)
+        if inference.averages:
+            return inference.predict_members(image, case_id)
+        # of one network scores are interpolated on the way back, not probabilities: labels stay what they are without
+        labels, values, grid = inference.predict(image, case_id, True)
+        members = MemberSums(inference.first.multi_label)
+        members.add(torch.as_tensor(values))
+        return labels, members, grid
 
 
 def _load(config_or_dir: str | Path | Config, checkpoint: Any, trusted: bool) -> LoadedModel:
@@ -235,17 +239,6 @@ def _source(image: Any) -> str:
     if isinstance(first, Volume):
         return first.source
     return '' if isinstance(first, np.ndarray) else str(first)
-
-
-def _label_volume(labels: np.ndarray, grid: Grid, multi_label: bool) -> Volume:
-    if multi_label:
-        return Volume(np.moveaxis(labels, 0, -1), grid.affine, grid.name, has_channels=True)
-    top = int(labels.max(initial=0))
-    return Volume(labels[0].astype(np.min_scalar_type(top), copy=False), grid.affine, grid.name)
-
-
-def _channels_last(values: np.ndarray, grid: Grid) -> Volume:
-    return Volume(np.moveaxis(values, 0, -1).astype(np.float32, copy=False), grid.affine, grid.name, has_channels=True)
 
 
 def _maps(members: MemberSums, grid: Grid) -> dict[str, Volume]:

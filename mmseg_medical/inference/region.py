@@ -13,7 +13,7 @@ from scipy import ndimage
 from mmseg_medical.datasets.errors import DataError, data_error
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.evaluation.functional.components import bounding_box
-from mmseg_medical.geometry import SUFFIXES, Volume, grid_difference, read_labels
+from mmseg_medical.geometry import SUFFIXES, Volume, grid_difference, read_labels, refine_grid
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,12 @@ class Region:
         if not 0 <= self.margin_mm < math.inf:
             raise ConfigError(f'margin_mm of a region must be 0 or more and finite, found {self.margin_mm}')
 
-    def keep(self, prediction: Volume) -> Volume:
+    def keep(self, prediction: Volume, scale: Sequence[int] = ()) -> Volume:
         """Set what is predicted outside the region to background.
 
         Args:
             prediction (Volume): Labels (I, J, K) or (I, J), or masks (*S, K) with ``has_channels``.
+            scale (Sequence[int]): Voxels of the prediction along each axis of one of the region; none given: one each.
 
         Returns:
             Volume: A new one.
@@ -49,7 +50,7 @@ class Region:
         Raises:
             DataError: The map cannot be read or lies on another grid, or a margin is asked for without spacing.
         """
-        region = self._load(prediction)
+        region = self._load(prediction, scale)
         inside = np.isin(region.array, tuple(self.values)) if self.values else region.array != 0
         array = prediction.array.copy()
         found = array.any(axis=-1) if prediction.has_channels else array != 0
@@ -57,13 +58,15 @@ class Region:
         array[box][~self._grown(inside, box, prediction)] = 0
         return Volume(array, prediction.affine, prediction.source, prediction.has_channels)
 
-    def _load(self, prediction: Volume) -> Volume:
+    def _load(self, prediction: Volume, scale: Sequence[int]) -> Volume:
         region = self.labels
         if not isinstance(region, Volume):
             try:
                 region = read_labels(region)
             except (OSError, ValueError) as error:
                 raise DataError(str(error)) from error
+        if region.rank == len(scale):
+            region = _divided(region, scale)
         if (difference := grid_difference(region.grid, prediction.grid)) is not None:
             raise data_error(
                 region.name,
@@ -93,6 +96,13 @@ class Region:
             return np.zeros_like(inside[box])
         distance = ndimage.distance_transform_edt(~inside[wide], sampling=spacing)
         return (distance <= self.margin_mm * (1 + 1e-9))[own]
+
+
+def _divided(labels: Volume, scale: Sequence[int]) -> Volume:
+    array = labels.array
+    for axis, number in enumerate(scale):
+        array = array.repeat(number, axis)
+    return Volume(array, refine_grid(labels.grid, scale).affine, labels.source)
 
 
 @dataclass(frozen=True)

@@ -133,5 +133,18 @@ class Segmentation:
         return written
 
 
+def label_volume(labels: np.ndarray, grid: Grid, multi_label: bool) -> Volume:
+    """Make ``Segmentation.labels`` of labels (1, *S), or of masks (K, *S) with ``multi_label``."""
+    if multi_label:
+        return Volume(np.moveaxis(labels, 0, -1), grid.affine, grid.name, has_channels=True)
+    top = int(labels.max(initial=0))
+    return Volume(labels[0].astype(np.min_scalar_type(top), copy=False), grid.affine, grid.name)
+
+
+def probability_volume(values: np.ndarray, grid: Grid) -> Volume:
+    """Make ``Segmentation.probabilities`` of probabilities (K, *S)."""
+    return Volume(np.moveaxis(values, 0, -1).astype(np.float32, copy=False), grid.affine, grid.name, has_channels=True)
+
+
 def _in_file_names(name: str) -> str:
     return re.sub(r'[^\w.+-]+', '_', name).strip('_') or 'unnamed'

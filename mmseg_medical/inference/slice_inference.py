@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,15 @@ from mmseg_medical.models.segmentors import MedicalEncoderDecoder, VolumeSegment
 from mmseg_medical.models.segmentors.averaging import Network, View, averaged, views_of
 from mmseg_medical.models.segmentors.deciding import air_scores
 from mmseg_medical.models.segmentors.uncertainty import MemberSums
+
+
+class _Turned(NamedTuple):
+    """A volume as its slices are cut: prepared, with the order of its axes and the grid of the file."""
+
+    case_id: str
+    case: Case
+    order: str | None
+    native: Grid
 
 
 class SliceInference:
@@ -94,11 +103,9 @@ class SliceInference:
         """Segment one volume; see :meth:`VolumeInference.predict`."""
         decide, air = partial(self.first.decide, probabilities=self.averages), self._air(self.averages)
         if not probabilities and len(self.orders) == 1:
-            labels, native = self._over_volume(
-                _read(image), case_id, self.orders[0], self.network, air, partial(_labels, decide)
-            )
-            return labels, None, native
-        scores, native = self._mean(image, case_id, self.network, air)
+            (turned,) = self._turned(image, case_id)
+            return self._over_volume(turned, self.network, air, partial(_labels, decide)), None, turned.native
+        scores, native = self._mean(image, case_id, air)
         tensor = torch.from_numpy(scores)
         labels = decide(tensor).numpy()
         if not probabilities:
@@ -108,93 +115,87 @@ class SliceInference:
     @torch.no_grad()
     def predict_members(self, image: Any, case_id: str) -> tuple[np.ndarray, MemberSums, Grid]:
         """See :meth:`VolumeInference.predict_members`; each network is a member in each plane."""
-        sums, volumes, finish = MemberSums(self.first.multi_label), _read(image), partial(_scores, self._air(True))
-        for order in self.orders:
+        sums, air = MemberSums(self.first.multi_label), self._air(True)
+        for turned in self._turned(image, case_id):
             for member in self.members:
-                scores, native = self._over_volume(volumes, case_id, order, member, self._air(True), finish)
-                sums.add(torch.from_numpy(scores))
-        return self.first.decide(sums.probabilities(), probabilities=True).numpy(), sums, native
+                sums.add(torch.from_numpy(self._over_volume(turned, member, air, partial(_scores, air))))
+        return self.first.decide(sums.probabilities(), probabilities=True).numpy(), sums, turned.native
 
     def _air(self, probabilities: bool) -> list[float]:
         return air_scores(self.first.out_channels, self.first.multi_label, probabilities)
 
-    def _mean(self, image: Any, case_id: str, network: Network, air: list[float]) -> tuple[np.ndarray, Grid]:
+    def _mean(self, image: Any, case_id: str, air: list[float]) -> tuple[np.ndarray, Grid]:
         """Scores of the file, mean over the planes."""
-        volumes = _read(image)
-        total: np.ndarray | None = None
-        for order in self.orders:
-            scores, native = self._over_volume(volumes, case_id, order, network, air, partial(_scores, air))
-            total = scores if total is None else np.add(total, scores, out=total)
-        if total is None:
-            raise ConfigError('there is no plane to average')
-        return np.divide(total, len(self.orders), out=total), native
+        volumes = self._turned(image, case_id)
+        first = next(volumes)
+        total = self._over_volume(first, self.network, air, partial(_scores, air))
+        for turned in volumes:
+            total += self._over_volume(turned, self.network, air, partial(_scores, air))
+        return np.divide(total, len(self.orders), out=total), first.native
 
-    def _over_volume(
-        self,
-        volumes: Sequence[Volume | np.ndarray],
-        case_id: str,
-        order: str | None,
-        network: Network,
-        air: Sequence[float],
-        finish: Callable[[Tensor, Sequence[Any]], np.ndarray],
-    ) -> tuple[np.ndarray, Grid]:
-        """What ``finish`` makes of the scores of each slice and the steps that led to it, (D, *S), and the grid."""
-        affine = volumes[0].affine if isinstance(volumes[0], Volume) else None
-        if self.planes and affine is None:
+    def _turned(self, image: Any, case_id: str) -> Iterator[_Turned]:
+        """Prepare a volume for each order of axes, one after the other."""
+        images = image if isinstance(image, list | tuple) else [image]
+        volumes = [read_any(one) if isinstance(one, str | Path) else one for one in images]
+        given = volumes[0] if isinstance(volumes[0], Volume) else None
+        if self.planes and (given is None or given.affine is None):
             raise data_error(
                 case_id,
                 expected='an affine, which tells the planes apart',
                 found='an image without geometry',
                 remedy='Store it as NIfTI, or leave out planes, for slices across its last axis.',
             )
-        case = self._prepared_volume(volumes, case_id, order)
-        turned: Grid = case.fields['native_grid']
+        name = given.source if given is not None else ''
+        for order in self.orders:
+            entry = {'volume': volumes, 'img_path': name or case_id, 'case_id': case_id, 'orientation': order}
+            results = self.prepare_volume(entry)
+            del results['volume']
+            case = Case.of_results(results, {})
+            yield _Turned(case_id, case, order, case.fields['native_grid'] if given is None else given.grid)
+
+    def _over_volume(
+        self,
+        turned: _Turned,
+        network: Network,
+        air: Sequence[float],
+        finish: Callable[[Tensor, Sequence[Any]], np.ndarray],
+    ) -> np.ndarray:
+        """What ``finish`` makes of the scores of each slice and the steps that led to it, (D, *S)."""
+        size = turned.case.fields['native_grid'].size
         whole: np.ndarray | None = None
-        for index, scores, steps in self._slices(case, case_id, network, air):
+        for index, scores, steps in self._slices(turned, network, air):
             found = finish(scores, steps)
             if whole is None:
-                whole = np.empty((len(found), *turned.size), found.dtype)
+                whole = np.empty((len(found), *size), found.dtype)
             whole[..., index] = found
         if whole is None:
             raise data_error(
-                case_id, expected='a volume', found=f'no slices (size {turned.size})', remedy='Copy it again.'
+                turned.case_id, expected='a volume', found=f'no slices (size {size})', remedy='Copy it again.'
             )
-        native = volumes[0].grid if isinstance(volumes[0], Volume) else turned
-        if order is not None and native.affine is not None:
-            whole = Reorient.plan(native, order).invert(whole, 'nearest')
-        return np.ascontiguousarray(whole), native
-
-    def _prepared_volume(self, volumes: Sequence[Volume | np.ndarray], case_id: str, order: str | None) -> Case:
-        name = volumes[0].source if isinstance(volumes[0], Volume) else ''
-        entry = {'volume': list(volumes), 'img_path': name or case_id, 'case_id': case_id}
-        results = self.prepare_volume({**entry, 'orientation': order})
-        del results['volume']
-        return Case.of_results(results, {})
+        if turned.order is not None and turned.native.affine is not None:
+            whole = Reorient.plan(turned.native, turned.order).invert(whole, 'nearest')
+        return np.ascontiguousarray(whole)
 
     def _slices(
-        self, case: Case, case_id: str, network: Network, air: Sequence[float]
+        self, turned: _Turned, network: Network, air: Sequence[float]
     ) -> Iterator[tuple[int, Tensor, Sequence[Any]]]:
         """Index of each slice, its scores (D, *S) as it was prepared, and the steps that led there."""
-        number = case.fields['native_grid'].size[2]
+        number = turned.case.fields['native_grid'].size[2]
         device = next(self.first.parameters()).device.type
         for start in range(0, number, self.batch_size):
             places = range(start, min(start + self.batch_size, number))
-            batch = [self._packed(case, case_id, index, number) for index in places]
+            batch = [self._packed(turned, index, number) for index in places]
             data = self.first.data_preprocessor(pseudo_collate(batch), False)
             with torch.autocast(device, self.precision or torch.bfloat16, enabled=self.precision is not None):
                 scores = slice_scores(self.first, data, network, air)
             for index, one, sample in zip(places, scores, data['data_samples'], strict=True):
                 yield index, one, sample.metainfo.get('grid_steps') or ()
 
-    def _packed(self, case: Case, case_id: str, index: int, number: int) -> dict[str, Any]:
-        cut = cut_slice(case, index, number, self.neighbours, self.copies, case_id)
+    def _packed(self, turned: _Turned, index: int, number: int) -> dict[str, Any]:
+        case_id = turned.case_id
+        cut = cut_slice(turned.case, index, number, self.neighbours, self.copies, case_id)
         place = {'case_id': case_id, 'volume_id': case_id, 'slice_index': index, 'num_slices': number}
         return self.prepare_slice({**cut, **place})
-
-
-def _read(image: Any) -> list[Volume | np.ndarray]:
-    images = image if isinstance(image, list | tuple) else [image]
-    return [read_any(one) if isinstance(one, str | Path) else one for one in images]
 
 
 def _labels(decide: Callable[[Tensor], Tensor], scores: Tensor, steps: Sequence[Any]) -> np.ndarray:

@@ -82,8 +82,8 @@ def contrast_of(array: np.ndarray) -> tuple[float, float]:
 
 
 def label_picture(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Enlarge or shrink labels (rows, columns) to ``size`` by nearest neighbours; uint8."""
-    labels = np.ascontiguousarray(plane, np.uint8)
+    """Enlarge or shrink labels (rows, columns) to ``size`` by nearest neighbours; int32."""
+    labels = np.ascontiguousarray(plane, np.int32)
     return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 

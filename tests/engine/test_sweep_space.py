@@ -42,6 +42,24 @@ def test_names_and_changes_of_the_original():
     assert len(wide.changes(wide.grid()[0])['model.backbone.channels']) == 4  # three divisions
 
 
+def test_the_second_grid_of_the_original():
+    found = read_space(SPACES / 'grid2d_wide.py')
+    assert [found.title(labels) for labels in found.grid()] == [
+        f'nnUNet_BC{base}_D4_INR{hidden}_LR1e-04_WD1e-05' for base in (32, 48) for hidden in (64, 128, 256)
+    ]
+
+
+def test_a_space_inherits_parameters_and_functions(tmp_path):
+    text = 'parameters = dict(a=[1, 2], b=[3])\ndef options(a, b):\n  return {"model.width": a + b}\n'
+    space(tmp_path, text, 'first.py')
+    own = space(tmp_path, '_base_ = "first.py"\nparameters = dict(b=[5, 6])\ndef title(b):\n  return str(b)\n')
+    assert [own.changes(labels)['model.width'] for labels in own.grid()] == [6, 7, 8]
+    assert [own.title(labels) for labels in own.grid()] == ['5', '6', '6']
+    third = space(tmp_path, '_base_: space.py\nparameters: {a: [9]}\n', 'third.yaml')
+    assert [third.changes(labels)['model.width'] for labels in third.grid()] == [14, 15]
+    assert len(space(tmp_path, '_base_ = "third.yaml"', 'fourth.py').grid()) == 2
+
+
 def test_steps_are_those_that_a_space_sets(tmp_path):
     cases.write(tmp_path, "parameters = {'train_cfg.max_epochs': [5, 7], 'train_cfg.val_interval': [2]}")
     assert cases.sweep(tmp_path).steps() == (2, 5)
@@ -141,6 +159,9 @@ def test_wrong_entries(spec, message):
     ('text', 'message'),
     [
         ('parameters = {}', 'the space is empty'),
+        ('_base_ = "space.py"', "_base_ must name another file, found 'space.py'"),
+        ('_base_ = ["a.py"]', '_base_ must name another file'),
+        ('_base_ = "none.py"', r'none\.py cannot be read: FileNotFoundError'),
         ('x = 1', "expected a dict 'parameters', found NoneType"),
         ('parameters = dict(', 'cannot be read: SyntaxError'),
         ('parameters = dict(width=[])', 'space.py: width: expected a list with at least one value'),

@@ -8,9 +8,10 @@ import torch
 from mmengine.config import Config
 from tiny_volume_model import checkpoint, image, pipeline, thresholding
 
+from mmseg_medical.datasets.errors import DataError
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Volume, read_volume, refine_grid, write_volume
-from mmseg_medical.inference import Predictor
+from mmseg_medical.inference import Predictor, Region
 from mmseg_medical.registry import MODELS
 
 
@@ -83,6 +84,22 @@ def test_probabilities_mirrors_and_pictures(tmp_path):
     assert model.load_image(volume).grid == found.grid
     assert model.visualize(volume).ndim == 3
     assert model.identity != make().identity
+
+
+@pytest.mark.parametrize('scale', [1, 2, (1, 3, 2)])
+def test_a_region_is_on_the_grid_of_the_file(scale, tmp_path):
+    volume = image((8, 6, 10), axes='PIR')
+    inside = Volume(np.zeros(volume.size, np.uint8), volume.affine)
+    inside.array[2:5, 1:, :9] = 1
+    predictor = right_half(tmp_path)(scale=scale)
+    found = predictor.predict(volume, region=Region(inside)).labels
+    block = inside.array
+    for axis, number in enumerate((scale,) * 3 if isinstance(scale, int) else scale):
+        block = block.repeat(number, axis)
+    np.testing.assert_array_equal(found.array, predictor.predict(volume).labels.array * block)
+    assert found.array.any()
+    with pytest.raises(DataError, match='expected the grid of the image'):
+        predictor.predict(volume, region=Region(Volume(inside.array[1:], volume.affine)))
 
 
 def test_images_without_affine_and_in_channels(tmp_path):

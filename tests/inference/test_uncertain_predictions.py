@@ -78,6 +78,26 @@ def test_one_network_is_unsure_but_agrees_with_itself(ensemble):
     assert maps['mutual_information'].max() < 1e-6
 
 
+def test_one_network_says_the_same_with_and_without_maps(ensemble):
+    """Where the way back interpolates, it does so with the scores of the network in both cases."""
+    cfg, files = copy.deepcopy(ensemble[0]), ensemble[1]
+    cfg.test_dataloader.dataset.pipeline.insert(2, dict(type='ResampleVolume', spacing_mm=(2.5, 2.5, 2.5)))
+    predictor, volume = Predictor(cfg, files[0]), image((13, 11, 12))
+    plain = predictor.predict(volume, probabilities=True)
+    found = predictor.predict(volume, probabilities=True, uncertainty=True)
+    np.testing.assert_array_equal(found.labels.array, plain.labels.array)
+    np.testing.assert_allclose(found.probabilities.array, plain.probabilities.array, atol=1e-6)
+    np.testing.assert_allclose(arrays(found)['foreground'], 1 - plain.probabilities.array[..., 0], atol=1e-6)
+
+
+def test_only_generators_that_are_put_back_are_seeded(dropping, monkeypatch):
+    """``torch.manual_seed`` seeds every device of the machine."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', seeded.append)
+    Predictor(*dropping, mc_dropout=1).predict(image())
+    assert seeded == []
+
+
 def test_samples_of_dropout_are_the_same_every_time(dropping):
     cfg, file = dropping
     volume = image()
@@ -129,7 +149,11 @@ def test_planes_count_as_members(tmp_path):
     maps = arrays(both)
     assert maps['mutual_information'].max() > 0.01
     np.testing.assert_allclose(maps['foreground'], 1 - both.probabilities.array[..., 0], atol=1e-5)
-    samples = Predictor(cfg, file, mc_dropout=3).predict(path, uncertainty=True)
+    sampling = Predictor(cfg, file, planes=('axial', 'sagittal'), mc_dropout=3)
+    prepare, prepared = sampling._inference.prepare_volume, []
+    sampling._inference.prepare_volume = lambda entry: prepared.append(entry['orientation']) or prepare(entry)
+    samples = sampling.predict(path, uncertainty=True)
+    assert prepared == ['RAS', 'ASR']  # once for each plane, not for each sample
     assert arrays(samples)['variance'].max() > 1e-4
     assert grid_difference(samples.uncertainty['entropy'], read_volume(path)) is None
 

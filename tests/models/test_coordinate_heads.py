@@ -3,8 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from allocations import Allocations
 
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import Frame
@@ -147,29 +146,25 @@ def test_weights_in_bfloat16():
     torch.testing.assert_close(half.float(), head.float()(x), atol=0.05, rtol=0.05)
 
 
-class Largest(TorchDispatchMode):
-    """Number of elements of the largest result of an operation."""
-
-    def __init__(self):
-        super().__init__()
-        self.elements = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for x in tree_leaves(result):
-            if isinstance(x, torch.Tensor):
-                self.elements = max(self.elements, x.untyped_storage().nbytes() // x.element_size())
-        return result
-
-
 @pytest.mark.parametrize('scale', [1, 2, 3])
 def test_memory_does_not_grow_with_the_resolution(scale):
     """Beside features and logits there is a chunk of the widest layer; features between voxels are never joined."""
     head = SirenHead(16, 2, hidden=40, spatial_dims=3, chunk_points=50)
     x = torch.randn(1, 16, 8, 8, 8)
-    with torch.no_grad(), Largest() as largest:
+    with torch.no_grad(), Allocations() as allocations:
         head(x, [8 * scale] * 3)
-    assert largest.elements == max(16 * 8**3, 2 * (8 * scale) ** 3, 40 * 50)
+    assert allocations.largest == max(16 * 8**3, 2 * (8 * scale) ** 3, 40 * 50)
+
+
+def test_logits_are_held_once():
+    """The pieces of a finer grid are not kept until the last is there."""
+    head = SirenHead(16, 2, hidden=40, spatial_dims=3, chunk_points=50)
+    x, peaks = torch.randn(1, 16, 8, 8, 8), []
+    for scale in (3, 4):
+        with torch.no_grad(), Allocations() as allocations:
+            head(x, [8 * scale] * 3)
+        peaks.append(allocations.peak)
+    assert peaks[1] - peaks[0] == 4 * 2 * (32**3 - 24**3)
 
 
 def test_meta_device():

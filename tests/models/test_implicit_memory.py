@@ -2,26 +2,10 @@
 
 import pytest
 import torch
+from allocations import Allocations
 from implicit_cases import build
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from mmseg_medical.models.layers.shearlet import ShearletHead
-
-
-class Allocations(TorchDispatchMode):
-    """Numbers of elements of what operations return."""
-
-    def __init__(self):
-        super().__init__()
-        self.largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for x in tree_leaves(result):
-            if isinstance(x, torch.Tensor):
-                self.largest = max(self.largest, x.untyped_storage().nbytes() // x.element_size())
-        return result
 
 
 @pytest.mark.parametrize('name', ['wide shearlet', 'gabor', 'gated'])

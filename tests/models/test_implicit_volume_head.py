@@ -7,7 +7,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_medical.datasets.errors import DataError
-from mmseg_medical.datasets.transforms import PackVolumeInputs, RandomPatch
+from mmseg_medical.datasets.transforms import PackVolumeInputs, RandomFlipVolume, RandomPatch
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import CropPad, Frame, Grid, Reorient
 from mmseg_medical.registry import MODELS
@@ -125,6 +125,27 @@ def test_coordinates_are_those_of_the_case():
         known = wanted.abs().sum(0) > 0  # the rest was put around the image
         assert known.any()
         torch.testing.assert_close(ours[:, known], wanted[:, known], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('order', ['patch flip', 'flip patch', 'flip patch flip patch', 'flip'])
+@pytest.mark.parametrize('axes', [(0,), (1, 2), (0, 1, 2)])
+def test_mirrored_patches_lie_in_the_mirrored_case(order, axes):
+    """Of a crop that is not in the middle: coordinates move with the voxels and change their sign where mirrored."""
+    crop = CropPad.plan(GRID, box=[(2, 11), (0, 7), (1, 9)])
+    lines = [np.linspace(-1, 1, n) for n in SIZE]
+    coordinates = crop.apply(np.stack(np.meshgrid(*lines, indexing='ij')))
+    sample = dict(img=coordinates, affine=crop.target.affine, native_grid=GRID, grid_steps=[crop])
+    sizes, signs = iter([(6, 5, 7), (4, 3, 6)]), np.ones(3)
+    np.random.seed(5)  # noqa: NPY002
+    for step in order.split():
+        if step == 'flip':
+            signs[list(axes)] *= -1
+        sample = (RandomFlipVolume(axes, prob=1.0) if step == 'flip' else RandomPatch(next(sizes)))(sample)
+    packed = PackVolumeInputs()(sample)['data_samples']
+    frame = segmentor().decode_head.frame_of(packed.img_shape, packed.metainfo)
+    found = [f + s * np.arange(n) for f, s, n in zip(frame.first, frame.step, packed.img_shape, strict=True)]
+    wanted = sample['img'] * signs.reshape(3, 1, 1, 1)
+    np.testing.assert_allclose(np.stack(np.meshgrid(*found, indexing='ij')), wanted, atol=1e-12)
 
 
 def test_mirrored_views_are_mirrored_cases():

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from allocations import Allocations
 from torch import nn
 
 from mmseg_medical.errors import ConfigError
@@ -98,6 +99,24 @@ def test_against_many_members_in_numpy():
     np.testing.assert_allclose(maps['entropy'], total, atol=1e-9)
     np.testing.assert_allclose(maps['mutual_information'], total - own.mean(0), atol=1e-9)
     np.testing.assert_allclose(maps['variance'], f.var(0), atol=1e-12)
+
+
+@pytest.mark.parametrize('apart', [0.0, 1e-5, 1e-3])
+def test_small_variance_is_not_lost_in_rounding(apart):
+    """In float32 the mean of squares less the square of the mean would be 1e-7, whatever the members say."""
+    sums = MemberSums(False)
+    for k in range(20):
+        sums.add(torch.tensor([[0.01 + apart * (k % 2)], [0.99 - apart * (k % 2)]]))
+    assert sums.maps()['variance'].item() == pytest.approx(apart**2 / 4, rel=0.02, abs=0)
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+def test_no_second_array_of_all_classes(multi_label):
+    p = torch.rand(12, 5, 7)
+    with Allocations() as allocations:
+        entropy(p, multi_label)
+        foreground(p, multi_label)
+    assert allocations.peak <= 4 * 5 * 7 * (12 + 4)
 
 
 def test_dropout_alone_is_switched_on():

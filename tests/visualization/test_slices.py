@@ -48,8 +48,10 @@ def test_grey_runs_between_the_percentiles():
     assert not grey_picture(np.full((3, 3), 7.0), (3, 3)).any()
 
 
-def test_labels_are_not_mixed():
-    plane = np.array([[0, 3], [1, 2]])
+@pytest.mark.parametrize('kind', [bool, np.uint8, np.int16, np.uint16, np.int64])
+def test_labels_are_not_mixed(kind):
+    top = min(np.iinfo(kind).max, 2035) if kind is not bool else 1
+    plane = np.array([[0, top], [1, top // 2]], kind)
     assert np.array_equal(label_picture(plane, (6, 6)), np.kron(plane, np.ones((3, 3))))
 
 

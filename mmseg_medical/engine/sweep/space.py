@@ -129,7 +129,8 @@ def read_space(path: str | Path) -> Space:
             :func:`~mmseg_medical.engine.sweep.parameter.parse_parameter`) and, where wanted, three functions whose
             arguments are parameters: ``options`` returns changes of the config in place of these parameters,
             ``allowed`` says whether values go together, ``title`` names a trial. Or a ``.yaml`` file with
-            ``parameters``.
+            ``parameters``. As in configs, ``_base_`` names a space beside it, whose parameters and functions hold where
+            the file has none of their name.
 
     Raises:
         ConfigError: the file is missing or damaged, the space is empty, or an entry is wrong.
@@ -160,7 +161,23 @@ def key_of(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, default=repr)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path, inherit: tuple[Path, ...] = ()) -> Mapping[str, Any]:
+    """Content of a file, which others ``inherit``, and of what it inherits from."""
+    content = _content(path)
+    base = content.get('_base_')
+    if base is None:
+        return content
+    inherit = (*inherit, path.resolve())
+    if not isinstance(base, str) or (path.parent / base).resolve() in inherit:
+        raise ConfigError(f'--space {path}: _base_ must name another file, found {base!r}')
+    below = _read(path.parent / base, inherit)
+    merged = {**below, **content}
+    if all(isinstance(one.get('parameters'), Mapping) for one in (below, content)):
+        merged['parameters'] = {**below['parameters'], **content['parameters']}
+    return merged
+
+
+def _content(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == '.py':
             return runpy.run_path(str(path))

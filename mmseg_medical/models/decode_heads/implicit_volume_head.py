@@ -41,7 +41,9 @@ class ImplicitVolumeHead(VolumeHead):
     def frame_of(self, size: Sequence[int], meta: Mapping[str, Any], scale: Sequence[int] = ()) -> Frame:
         """Find where an image lies in its case, from its affine and the grid of its file.
 
-        Images without geometry, and slices of a file with more axes, are their case as they are prepared.
+        Images without geometry, and slices of a file with more axes, are their case as they are prepared. What is
+        mirrored is the patient: a patch that was mirrored after it was cut lies where the mirrored case has it. Other
+        turns of a patch leave its frame as it is.
 
         Args:
             size (Sequence[int]): Of the image, without what a batch pads.
@@ -51,10 +53,12 @@ class ImplicitVolumeHead(VolumeHead):
         Raises:
             DataError: A patch was cut from an image without geometry, so that nobody knows where it was.
         """
-        native, affine = meta.get('native_grid'), meta.get('affine')
+        native, affine, records = meta.get('native_grid'), meta.get('affine'), meta.get('augmentations') or ()
         if native is not None and affine is not None and native.affine is not None and native.rank == len(size):
-            return Frame.within(native, affine, scale)
-        if any(record.get('type') == 'RandomPatch' for record in meta.get('augmentations') or ()):
+            steps = meta.get('grid_steps')
+            prepared = steps[-1].target if steps else native
+            return _mirrored(Frame.within(native, affine, scale), prepared.size, records)
+        if any(record.get('type') == 'RandomPatch' for record in records):
             raise data_error(
                 str(meta.get('img_path') or meta.get('case_id', 'image')),
                 expected='an affine, to know which part of the case a patch is',
@@ -83,3 +87,21 @@ class ImplicitVolumeHead(VolumeHead):
         size = inputs[-1].shape[2:]
         metas = [sample.metainfo for sample in batch_data_samples]
         return self(inputs, [self.frame_of(meta.get('img_shape', size), meta) for meta in metas])
+
+
+def _mirrored(frame: Frame, size: Sequence[int], records: Sequence[Mapping[str, Any]]) -> Frame:
+    """Frame of an image in the case that was mirrored with it.
+
+    Args:
+        frame (Frame): Of the image by its affine, which follows patches and not flips.
+        size (Sequence[int]): Of the image before it was augmented.
+        records (Sequence[Mapping]): Its ``augmentations``.
+    """
+    starts = [record['start'] for record in records if record.get('type') == 'RandomPatch']
+    frame = frame.at([-sum(along) for along in zip(*starts, strict=True)] if starts else [0] * len(size))
+    for record in records:
+        if record.get('type') == 'RandomPatch':
+            frame, size = frame.at(record['start']), record['size']
+        elif record.get('type') == 'RandomFlipVolume':
+            frame = frame.mirrored(record['axes'], size)
+    return frame

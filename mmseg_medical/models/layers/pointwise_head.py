@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -123,16 +124,17 @@ class PointwiseHead(nn.Module, ABC):
             # views of one split, whose gradients are joined once instead of being added to a full map each
             pieces = source.flatten(2).split(step, dim=2)
         again = torch.is_grad_enabled() and len(starts) > 1
-        logits = []
-        for start, piece in zip(starts, pieces, strict=True):
-            stop = min(start + step, points)
-            arguments = (*self._where(grid, start, stop, maps[0], lines), piece, projected, energy)
-            logits.append(
-                checkpoint(self._points, *arguments, use_reentrant=False, preserve_rng_state=False)
-                if again
-                else self._points(*arguments)
-            )
-        return torch.cat(logits, dim=2).unflatten(2, grid)
+
+        def logits() -> Iterator[Tensor]:
+            for start, piece in zip(starts, pieces, strict=True):
+                places = self._where(grid, start, min(start + step, points), maps[0], lines)
+                arguments = (*places, piece, projected, energy)
+                if again:
+                    yield checkpoint(self._points, *arguments, use_reentrant=False, preserve_rng_state=False)
+                else:
+                    yield self._points(*arguments)
+
+        return _joined(logits(), points).unflatten(2, grid)
 
     def _where(
         self, grid: tuple[int, ...], start: int, stop: int, first: Tensor, lines: Tensor | None
@@ -204,3 +206,18 @@ class PointwiseHead(nn.Module, ABC):
             lengths = 'two' if self.spatial_dims == 2 else 'three'
             raise ConfigError(f'the size of the logits must be {lengths} lengths of at least 1, got {tuple(size)}')
         return tuple(int(n) for n in size)
+
+
+def _joined(pieces: Iterator[Tensor], points: int) -> Tensor:
+    """Pieces (N, K, p) side by side, (N, K, points)."""
+    first = next(pieces)
+    if first.shape[2] == points:
+        return first
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return torch.cat([first, *pieces], dim=2)
+    whole = first.new_empty((*first.shape[:2], points))  # torch.cat would hold all pieces beside their join
+    start = 0
+    for piece in itertools.chain((first,), pieces):
+        whole[..., start : start + piece.shape[2]] = piece
+        start += piece.shape[2]
+    return whole

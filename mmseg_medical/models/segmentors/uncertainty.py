@@ -21,10 +21,13 @@ def entropy(probabilities: Tensor, multi_label: bool, dim: int = 0) -> Tensor:
         multi_label (bool): Whether classes may overlap.
         dim (int): It is kept, with length 1.
     """
-    terms = torch.special.entr(probabilities)
-    if multi_label or probabilities.shape[dim] == 1:
-        terms = terms + torch.special.entr(1 - probabilities)
-    return terms.sum(dim, keepdim=True)
+    binary = multi_label or probabilities.shape[dim] == 1
+    total = torch.zeros_like(probabilities.narrow(dim, 0, 1))
+    for one in probabilities.split(1, dim):  # class by class: no second array of all of them
+        total += torch.special.entr(one)
+        if binary:
+            total += torch.special.entr(1 - one)
+    return total
 
 
 def foreground(probabilities: Tensor, multi_label: bool, dim: int = 0) -> Tensor:
@@ -36,7 +39,10 @@ def foreground(probabilities: Tensor, multi_label: bool, dim: int = 0) -> Tensor
         dim (int): It is kept, with length 1.
     """
     if multi_label or probabilities.shape[dim] == 1:
-        return 1 - (1 - probabilities).prod(dim, keepdim=True)
+        absent = torch.ones_like(probabilities.narrow(dim, 0, 1))
+        for one in probabilities.split(1, dim):
+            absent *= 1 - one
+        return 1 - absent
     return 1 - probabilities.narrow(dim, 0, 1)
 
 
@@ -53,8 +59,9 @@ class MemberSums:
     def __init__(self, multi_label: bool) -> None:
         self.multi_label = multi_label
         self._number = 0
-        self._probabilities: Tensor | None = None
-        self._others = torch.zeros(3, 1)  # sums of entropies, of probabilities of foreground and of their squares
+        self._probabilities: Tensor | None = None  # sum
+        # sum of the entropies; of the probability of foreground the mean, and the squares of what differs from it
+        self._entropy = self._foreground = self._squares = torch.zeros(())
 
     def add(self, probabilities: Tensor) -> None:
         """Add a member.
@@ -62,14 +69,18 @@ class MemberSums:
         Args:
             probabilities (Tensor): shape (K, *S).
         """
-        certain = foreground(probabilities, self.multi_label)
-        others = torch.cat((entropy(probabilities, self.multi_label), certain, certain.square()))
         if self._probabilities is None:
-            self._probabilities, self._others = probabilities.clone(), others
-        else:
-            self._probabilities += probabilities
-            self._others += others
+            self._probabilities = torch.zeros_like(probabilities)
+            self._entropy, self._foreground, self._squares = (torch.zeros_like(probabilities[0]) for _ in range(3))
         self._number += 1
+        self._probabilities += probabilities
+        self._entropy += entropy(probabilities, self.multi_label)[0]
+        # Welford 1962, doi:10.1080/00401706.1962.10490022: where members nearly agree, the mean of squares less the
+        # square of the mean would be rounding alone
+        certain = foreground(probabilities, self.multi_label)[0]
+        change = certain - self._foreground
+        self._foreground += change / self._number
+        self._squares += change * (certain - self._foreground)
 
     def probabilities(self) -> Tensor:
         """Mean over the members, shape (K, *S).
@@ -92,12 +103,11 @@ class MemberSums:
             ConfigError: There is no member.
         """
         total = entropy(self.probabilities(), self.multi_label)[0]
-        expected, mean, square = (one / self._number for one in self._others)
         return dict(
-            foreground=mean,
-            variance=(square - mean.square()).clamp_min(0),  # rounding alone makes it negative
+            foreground=self._foreground.clone(),
+            variance=self._squares / self._number,
             entropy=total,
-            mutual_information=(total - expected).clamp_min(0),
+            mutual_information=(total - self._entropy / self._number).clamp_min(0),  # rounding alone makes it negative
         )
 
 

@@ -51,7 +51,6 @@ def dark_panels(
     columns: int,
     title: str = '',
     footer: float = 0.0,
-    ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """Start a figure.
 
@@ -62,7 +61,6 @@ def dark_panels(
         columns (int): most panels side by side.
         title (str): line above.
         footer (float): height that is left free at the bottom, for a legend, in inches.
-        ratios (Sequence[float] | None): widths of the columns to each other.
 
     Returns:
         tuple: the figure and its ``count`` panels, row by row.
@@ -80,7 +78,7 @@ def dark_panels(
         total = rows * height + head + footer
         engine: Any = figure.get_layout_engine()
         engine.set(rect=(0.01, footer / total, 0.98, rows * height / total), w_pad=0.06, h_pad=0.09)
-        grid = figure.add_gridspec(rows, columns, width_ratios=None if ratios is None else list(ratios))
+        grid = figure.add_gridspec(rows, columns)
         panels = [figure.add_subplot(grid[k // columns, k % columns]) for k in range(count)]
     if title:
         figure.text(

@@ -13,13 +13,13 @@ import numpy as np
 from mmseg_medical.datasets.errors import data_error
 from mmseg_medical.errors import ConfigError, did_you_mean
 from mmseg_medical.visualization.curves import Series, read_scalars
-from mmseg_medical.visualization.pictures.dark import INK, PANEL, dark_panels, plain
+from mmseg_medical.visualization.pictures.case import DARK_SERIES
+from mmseg_medical.visualization.pictures.dark import INK, PANEL, dark_panels, plain, unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_RUN_COLORS = ('#00d9ff', '#ff006e', '#ffd166', '#06d6a0', '#b089ff', '#ff8f40', '#789fff', '#dcdc78')
 _DASHES: Any = ('-', '--', ':', '-.')
 
 
@@ -124,7 +124,7 @@ def curves_figure(runs: Mapping[str, Series], metrics: Sequence[str] = (), title
 
 def _draw(axes: Axes, runs: Mapping[str, Series], names: Sequence[str]) -> None:
     for number, series in enumerate(runs.values()):
-        color = _RUN_COLORS[number % len(_RUN_COLORS)]
+        color = _color(number)
         for dash, name in enumerate(names):
             points = [point for point in series.get(name, []) if math.isfinite(point[1])]
             if not points:
@@ -136,6 +136,10 @@ def _draw(axes: Axes, runs: Mapping[str, Series], names: Sequence[str]) -> None:
                 axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
                 steps, values = smoothed(steps, values, 2 * (len(points) // 80) + 3)
             axes.plot(steps, values, style, color=color, linewidth=1.7, marker='o' if few else None, markersize=3.2)
+
+
+def _color(number: int) -> tuple[float, float, float]:
+    return unit(DARK_SERIES[number % len(DARK_SERIES)])
 
 
 def smoothed(steps: np.ndarray, values: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,10 +171,7 @@ def _dash_legend(axes: Axes, names: Sequence[str]) -> None:
 def _run_legend(figure: Figure, names: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=_RUN_COLORS[k % len(_RUN_COLORS)], linewidth=3, label=plain(name))
-        for k, name in enumerate(names)
-    ]
+    handles = [Line2D([], [], color=_color(k), linewidth=3, label=plain(name)) for k, name in enumerate(names)]
     figure.legend(
         handles=handles, loc='lower center', bbox_to_anchor=(0.5, 0.01), ncols=4, frameon=False, fontsize=9,
         labelcolor=INK,
