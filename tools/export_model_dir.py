@@ -1,6 +1,6 @@
 """Make a model directory of a work dir: config, weights, labels, preprocessing, checksums, card.
 
-python tools/export_model_dir.py work_dirs/unet3d_hippocampus data/models/hippocampus --half
+python tools/export_model_dir.py work_dirs/unet3d_all data/models/hippocampus --half
 """
 
 from __future__ import annotations

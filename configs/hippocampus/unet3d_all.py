@@ -1,6 +1,6 @@
 # The network of data/models/hippocampus: it learns from all 208 labelled images, so that none is left to choose or to
-# score by. What it reaches is estimated by unet3d_hippocampus_cpu.py.
-_base_ = './unet3d_hippocampus_cpu.py'
+# score by. What it reaches is estimated by unet3d_cpu.py.
+_base_ = './unet3d_cpu.py'
 train_dataloader = dict(dataset=dict(split_file=None))
 # the images are all of 1 mm; others are brought to it
 predict_pipeline = [
