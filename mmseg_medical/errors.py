@@ -23,7 +23,8 @@ class ModelNotFoundError(ConfigError, CheckpointError, FileNotFoundError):
 
 def expectation(subject: str | Path, *, expected: str, found: str, remedy: str = '') -> str:
     """Word what is wrong with a file, folder or case: what it should have been, what it is, what the user can do."""
-    return f'{subject}: expected {expected}, found {found}.{" " if remedy else ""}{remedy}'
+    end = '' if found.endswith(('.', '?', '!')) else '.'
+    return f'{subject}: expected {expected}, found {found}{end}{" " if remedy else ""}{remedy}'
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6, most: int = 3) -> str:

@@ -14,9 +14,12 @@ def main(arguments: argparse.Namespace) -> None:
     cfg = apis.load_config(arguments.config, arguments.cfg_options)
     size = arguments.shape or cfg.model.get('data_preprocessor', {}).get('size')
     if size is None:
-        raise apis.ConfigError('the config states no input size (model.data_preprocessor.size): give --shape H W')
-    rows = [row for row in measure(apis.build_model(cfg), tuple(size)) if row.parameters or row.macs]
-    table = Table(title=f'{arguments.config}, input 3 x {size[0]} x {size[1]}')
+        raise apis.ConfigError(
+            'the config states no input size (model.data_preprocessor.size): give --shape H W, of volumes --shape D H W'
+        )
+    channels = cfg.model.get('backbone', {}).get('in_channels', 3)
+    rows = [row for row in measure(apis.build_model(cfg), tuple(size), channels) if row.parameters or row.macs]
+    table = Table(title=f'{arguments.config}, input {" x ".join(map(str, (channels, *size)))}')
     table.add_column('module', overflow='fold')
     for name in ('parameters', 'GMACs', 'sampling GMACs'):
         table.add_column(name, justify='right')
@@ -37,7 +40,7 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--shape', nargs=2, type=int, metavar=('H', 'W'), help='input size (default: that of the data preprocessor)'
+        '--shape', nargs='+', type=int, metavar='N', help='input size, H W or D H W (default: of the data preprocessor)'
     )
     parser.add_argument('--depth', type=int, default=3, help='levels of the table (default: 3)')
     cli.add_common_arguments(parser)

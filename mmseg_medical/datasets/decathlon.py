@@ -160,7 +160,7 @@ def _task_folder(root: Path, task: str) -> Path:
         expected=f'the folder {task} with its dataset.json',
         found=found,
         remedy='Set data_root and task of the dataset; data/README.md shows the tree.'
-        + did_you_mean(task, [*there, *TASKS]),
+        + did_you_mean(task, {*there, *TASKS} - {task}),
     )
 
 

@@ -22,7 +22,7 @@ from mmseg_medical.datasets.decathlon import MSDDataset
 from mmseg_medical.datasets.errors import DataError, data_error
 from mmseg_medical.datasets.preprocessed_layout import resize_slices
 from mmseg_medical.errors import ConfigError
-from mmseg_medical.geometry import read_labels, read_volume
+from mmseg_medical.geometry import check_finite, read_labels, read_volume
 
 SIZE = 128
 AUGMENT = ('train', 'all', 'none')
@@ -72,6 +72,13 @@ def write_slices(
     entries = sorted((dataset.get_data_info(i) for i in range(len(dataset))), key=lambda entry: entry['case_id'])
     chosen = [_chosen(entry, slices, seed) for entry in entries]
     number = sum(map(len, chosen))
+    if number == 0:
+        raise data_error(
+            dataset.folder,
+            expected='slices with foreground',
+            found=f'none in {len(entries)} volumes',
+            remedy='Check the labels.',
+        )
     train = int(0.8 * number)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
@@ -178,6 +185,7 @@ def _write_volume(
 ) -> list[dict[str, Any]]:
     """Write the slices of a volume, numbered from ``first``; those below ``limit`` are augmented."""
     volume = read_volume(entry['img_path'])
+    check_finite(volume)  # one value that is no number would make the whole volume black
     labels = _labels(entry)
     if volume.array.shape != labels.shape:
         raise data_error(

@@ -12,6 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmseg_medical.errors import ConfigError, error_text
 from mmseg_medical.models.layers import ModulatedDeformConv2d
 
 # A sampled value blends 4 neighbours and is scaled by its mask.
@@ -49,11 +50,15 @@ def measure(network: nn.Module, size: tuple[int, ...], channels: int = 3) -> lis
 
     Returns:
         list[Complexity]: The network first, then every module in the order of ``named_modules``.
+
+    Raises:
+        ConfigError: Nothing of this size or with these channels goes through the network.
     """
     network = revert_sync_batchnorm(copy.deepcopy(network)).to('meta').eval()
     for module in network.modules():
         if isinstance(module, ModulatedDeformConv2d):
             module.backend = 'auto'  # on the meta device one operator, which can be counted
+        module.register_forward_hook(_listen)
     name = type(network).__name__
     counts = _count(network, channels, size, {})
     samples = _count(network, channels, size, {_OPERATOR: _sampling_flops})
@@ -64,9 +69,17 @@ def _count(
     network: nn.Module, channels: int, size: tuple[int, ...], formulas: dict[Any, Any]
 ) -> dict[str, dict[Any, int]]:
     counter = FlopCounterMode(display=False, custom_mapping=formulas)
-    with torch.no_grad(), counter:
-        network(torch.empty(1, channels, *size, device='meta'))
+    try:
+        with torch.no_grad(), counter:
+            network(torch.empty(1, channels, *size, device='meta'))
+    except RuntimeError as error:  # what torch says of sizes that do not fit
+        shape = ' x '.join(map(str, (channels, *size)))
+        raise ConfigError(f'an input of {shape} does not go through the network: {error_text(error)}') from error
     return counter.get_flop_counts()
+
+
+def _listen(*_: Any) -> None:
+    """A hook that does nothing; where one listens, blocks do not go over their input in pieces that overlap."""
 
 
 def _collect(

@@ -87,7 +87,8 @@ def read_scalars(work_dir: str | Path) -> Series:
     """Read mmengine's logs of a training run: ``<work_dir>/*/vis_data/scalars.json``.
 
     Runs are read in the order of their time stamps; a resumed run replaces what an earlier one logged at later steps,
-    a run from the start replaces everything. Runs that logged no training are left out.
+    a run from the start replaces everything. Runs that logged no training are left out. Steps are iterations: what
+    mmengine logs by epochs, validations of trainings by epochs, gets the iteration that it was measured after.
 
     Args:
         work_dir (str | Path): folder of the training.
@@ -108,6 +109,7 @@ def read_scalars(work_dir: str | Path) -> Series:
 
 def _read_run(lines: Iterable[str]) -> Series:
     run: Series = {}
+    iteration = 0.0
     for line in lines:
         try:
             entry = json.loads(line)
@@ -115,9 +117,14 @@ def _read_run(lines: Iterable[str]) -> Series:
             continue  # the last line of a run that was killed
         if not isinstance(entry, dict) or not isinstance(entry.get('step'), int | float):
             continue
+        step = float(entry['step'])
+        if 'epoch' in entry:
+            iteration = step
+        elif iteration:  # a validation of a training by epochs, whose step is the epoch
+            step = iteration
         for name, value in entry.items():
             if name not in ('step', 'iter', 'epoch') and isinstance(value, int | float):
-                run.setdefault(name, []).append((float(entry['step']), float(value)))
+                run.setdefault(name, []).append((step, float(value)))
     return {name: sorted(points, key=lambda point: point[0]) for name, points in run.items()}
 
 

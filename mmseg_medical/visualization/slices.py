@@ -70,14 +70,16 @@ def grey_picture(plane: np.ndarray, size: tuple[int, int], contrast: tuple[float
         np.ndarray: shape (*size, 3), uint8.
     """
     low, high = contrast or contrast_of(plane)
-    scaled = np.clip((plane.astype(np.float32) - low) / max(high - low, 1e-12), 0, 1)
+    values = np.nan_to_num(plane.astype(np.float32), nan=low, posinf=high, neginf=low)
+    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     picture = cv2.resize(np.ascontiguousarray(scaled), size[::-1], interpolation=cv2.INTER_LINEAR)
     return np.repeat((picture * 255).round().astype(np.uint8)[..., None], 3, axis=2)
 
 
 def contrast_of(array: np.ndarray) -> tuple[float, float]:
-    """Values that are drawn black and white: percentiles 0.5 and 99.5."""
-    low, high = np.percentile(array, _CONTRAST)
+    """Values that are drawn black and white: percentiles 0.5 and 99.5 of all numbers; 0 and 0 where there is none."""
+    finite = array if array.dtype.kind in 'iu' else array[np.isfinite(array)]
+    low, high = np.percentile(finite, _CONTRAST) if finite.size else (0.0, 0.0)
     return float(low), float(high)
 
 

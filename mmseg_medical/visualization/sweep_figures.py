@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmseg_medical.evaluation.natural_order import natural_key
 from mmseg_medical.visualization.canvas import SERIES, SOFT, label, new_panels, number, png, write_in
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # more panels are not read
 _MOST_SLICES = 12
+# letters side by side under a panel
+_LETTERS = 38
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ def _mark_unfinished(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _draw_curves(axes: Axes, points: Sequence[Point], done: Sequence[Point], metric: str, higher: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     curves = [p for p in points if p.curve]
     if not curves:
         write_in(axes, 'no validation was reported')
@@ -106,6 +111,7 @@ def _draw_curves(axes: Axes, points: Sequence[Point], done: Sequence[Point], met
     if any(p.status == 'given up' for p in curves):
         handles.append(axes.plot([], [], color=SOFT, linestyle=':', linewidth=1.0, label='given up'))
     axes.set(xlabel='step of the training', ylabel=label(metric), title='Validations')
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=True, framealpha=0.9, edgecolor='none', fontsize=9)
 
 
@@ -134,11 +140,13 @@ def slices_figure(points: Sequence[Point], metric: str) -> bytes | None:
 def _draw_slice(axes: Axes, points: Sequence[Point], name: str) -> None:
     raw = [point.values[name] for point in points]
     values = np.array([point.value for point in points])
-    continuous = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in raw) and len(set(raw)) > 8
-    if continuous:
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in raw)
+    distinct = len(set(raw)) if numbers else 0
+    # drawn from a range: nothing, or nearly nothing, came twice that a mean could be taken of
+    if distinct > 8 or distinct > max(3, 0.8 * len(raw)):
         axes.scatter(raw, values, s=22, color=SERIES[0], alpha=0.75)
         if min(raw) > 0 and max(raw) > 20 * min(raw):
-            axes.set_xscale('log')
+            _make_logarithmic(axes, max(raw) / min(raw))
         return
     # few values: side by side, whatever their distances, with the mean of each
     texts = [number(v) if isinstance(v, float) else str(v) for v in raw]
@@ -149,15 +157,28 @@ def _draw_slice(axes: Axes, points: Sequence[Point], name: str) -> None:
     for place in range(len(order)):
         mean = values[places == place].mean()
         axes.plot([place - 0.28, place + 0.28], [mean, mean], color=SERIES[1], linewidth=2)
-    axes.set_xticks(range(len(order)), [label(text, 12) for text in order])
+    names = [label(text, 12) for text in order]
+    crowded = sum(max(map(len, name.split('\n'))) + 2 for name in names) > _LETTERS
+    turned: Any = dict(rotation=35, ha='right') if crowded else {}
+    axes.set_xticks(range(len(order)), names, **turned)
     axes.set_xlim(-0.6, len(order) - 0.4)
     axes.grid(visible=False, axis='x')
 
 
-def _rank(pair: tuple[Any, str]) -> tuple[bool, float, str]:
+def _make_logarithmic(axes: Axes, ratio: float) -> None:
+    """Numbers at powers of ten, between few of them at their threefold too; matplotlib's own overlap."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale('log')
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if ratio < 1e3 else (1.0,), numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _rank(pair: tuple[Any, str]) -> tuple:
     value, text = pair
     is_number = isinstance(value, (int, float))
-    return not is_number, float(value) if is_number else 0.0, text
+    return not is_number, float(value) if is_number else 0.0, natural_key(text)
 
 
 def importance_figure(importances: Mapping[str, float]) -> bytes | None:

@@ -104,6 +104,9 @@ def test_a_case_listed_twice(root):
 def test_missing_or_misspelt(root, tmp_path):
     with pytest.raises(DataError, match='no such folder'):
         MSDDataset(str(tmp_path / 'none'))
+    with pytest.raises(DataError) as raised:
+        MSDDataset(str(tmp_path / 'nowhere'), 'Task01_BrainTumour')
+    assert 'Did you mean' not in str(raised.value)  # the name is right
     with pytest.raises(DataError, match='Did you mean Task04_Hippocampus'):
         MSDDataset(str(root), 'Task04_Hipocampus')
     with pytest.raises(DataError, match="out of 'train', 'test'"):

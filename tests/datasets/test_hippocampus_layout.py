@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -152,3 +153,29 @@ def test_nothing_is_left_of_a_faulty_task(tmp_path):
             write_slices(MSDDataset(str(root)), tmp_path / 'out' / 'slices', **options)
     with pytest.raises(DataError, match='metadata'):
         check_slices(tmp_path / 'out')
+
+
+def test_a_value_that_is_no_number(root, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(root, data)
+    path = data / TASK / 'imagesTr' / 'hippocampus_002.nii.gz'
+    volume = read_volume(path)
+    array = volume.array.astype(np.float32)
+    array[3, 4, 5] = np.nan
+    path.unlink()
+    write_volume(Volume(array, volume.affine), path)
+    with pytest.raises(ValueError, match=r'hippocampus_002.*1 NaN .*first at \(3, 4, 5\)'):
+        write_slices(MSDDataset(str(data)), tmp_path / 'out', slices=2)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ['data']
+
+
+def test_no_foreground_in_any_volume(root, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(root, data)
+    for path in (data / TASK / 'labelsTr').iterdir():
+        volume = read_volume(path)
+        path.unlink()
+        write_volume(Volume(np.zeros_like(volume.array), volume.affine), path)
+    with pytest.raises(DataError, match='slices with foreground, found none in 3 volumes'):
+        write_slices(MSDDataset(str(data)), tmp_path / 'out')
+    assert sorted(one.name for one in tmp_path.iterdir()) == ['data']

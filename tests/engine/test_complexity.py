@@ -7,8 +7,10 @@ from torch import nn
 
 from mmseg_medical import apis
 from mmseg_medical.engine.complexity import measure
+from mmseg_medical.errors import ConfigError
 from mmseg_medical.models import HACDRNet
 from mmseg_medical.models.layers import ModulatedDeformConv2dPack
+from mmseg_medical.models.layers.res2_block import Res2Block
 
 
 def total(network, size=(16, 24), channels=3):
@@ -85,3 +87,15 @@ def test_layers_that_go_through_fourier_space():
     plain, *_ = measure(HACDRNet(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(1, 1, 1, 1)), (64, 64))
     assert whole.parameters - plain.parameters == 4 * 2 * 2 * 2 * (8 + 8)
     assert whole.macs >= plain.macs
+
+
+def test_blocks_that_work_piece_by_piece_count_once():
+    # their pieces overlap: 1x1 in, three 3x3x3 of a quarter, 1x1 out, at each of 4 * 6 * 2 positions
+    block = Res2Block(3, 8, 8, scale=4, se=False)
+    assert total(block, (4, 6, 2), 8).macs == (64 + 3 * 4 * 27 + 64) * 48
+
+
+@pytest.mark.parametrize('size', [(1, 5), (0, 5), (-1, 5)])
+def test_sizes_that_do_not_fit(size):
+    with pytest.raises(ConfigError, match=f'an input of 3 x {size[0]} x 5 does not go through the network'):
+        total(nn.Sequential(nn.Conv2d(3, 2, 3), nn.MaxPool2d(2)), size)

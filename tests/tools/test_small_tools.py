@@ -72,6 +72,14 @@ def test_get_flops():
     assert 'sampling' in text
 
 
+def test_get_flops_of_volumes():
+    config = 'configs/hippocampus/unet3d_inr_light.py'
+    text = run('get_flops.py', config, '--shape', 16, 24, 16, '--depth', 0).stdout
+    assert 'input 1 x 16 x 24 x 16' in ' '.join(text.split())
+    assert '1,402,727' in text
+    assert '--shape D H W' in run('get_flops.py', config, fails=True).stderr
+
+
 @pytest.mark.parametrize('split', ['train', 'test'])
 def test_browse_dataset(config, split, tmp_path):
     done = run('browse_dataset.py', config, '--output-dir', tmp_path, '--split', split, '--number', 5)

@@ -30,6 +30,18 @@ def test_reads_a_resumed_training_and_skips_tests(tmp_path: Path) -> None:
     assert read_scalars(tmp_path / 'nothing') == {}
 
 
+def test_a_resumed_training_by_epochs_keeps_what_came_before(tmp_path: Path) -> None:
+    # mmengine counts validations in epochs there: 1, 2, 3 among iterations 12, 24, 36
+    epochs = [
+        [{'loss': 1 / e, 'epoch': e, 'iter': 12 * e, 'step': 12 * e}, {'dice': 0.1 * e, 'step': e}] for e in (1, 2, 3)
+    ]
+    write_run(tmp_path, '1', [*epochs[0], *epochs[1]])
+    write_run(tmp_path, '2', epochs[2])
+    series = read_scalars(tmp_path)
+    assert [step for step, _ in series['loss']] == [12, 24, 36]
+    assert [step for step, _ in series['dice']] == [12, 24, 36]
+
+
 def test_a_new_start_replaces_everything(tmp_path: Path) -> None:
     write_run(tmp_path, '1', [{'loss': 5.0, 'step': i} for i in (1, 2, 3)])
     write_run(tmp_path, '2', [{'loss': 4.0, 'step': 1}])

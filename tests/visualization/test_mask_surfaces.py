@@ -97,3 +97,9 @@ def test_nothing_and_nonsense():
         surface_nets(np.ones((3, 3, 3)))
     with pytest.raises(ValueError, match='negative'):
         Smoothing(-1)
+
+
+@pytest.mark.parametrize('wrong', [dict(sigma_voxels=-1), dict(sigma_voxels=float('nan')), dict(sigma_voxels=1e6)])
+def test_how_much_may_be_smoothed(wrong):
+    with pytest.raises(ValueError, match='sigma must be 0 to 8 voxels'):
+        Smoothing(**wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import itertools
 import json
 import re
 import subprocess
@@ -17,7 +18,8 @@ from mmseg_medical.errors import ConfigError
 from mmseg_medical.visualization.canvas import png
 from mmseg_medical.visualization.pictures import rendering
 from mmseg_medical.visualization.pictures.case import PictureCase
-from mmseg_medical.visualization.pictures.scene import agreement_scene, surface_scene
+from mmseg_medical.visualization.pictures.pyvista_process import camera_scale
+from mmseg_medical.visualization.pictures.scene import VIEW, agreement_scene, surface_scene
 from mmseg_medical.visualization.pictures.scene_page import scene_page
 from mmseg_medical.visualization.pictures.surfaces import Smoothing
 
@@ -55,6 +57,9 @@ def test_what_is_correct_and_what_is_not():
     assert next(iter(one.panels.values()))[0].name == 'correct: 120 voxels'
     with pytest.raises(ConfigError, match='Did you mean front'):
         agreement_scene(volume_case(), SMOOTHING, 'frnt')
+    single = volume_case(shift=0)
+    single.truth[0, 0, 0, 0] = 1
+    assert agreement_scene(single, SMOOTHING).entries()[-1][0] == 'false negative: 1 voxel'
 
 
 def test_what_cannot_be_shown():
@@ -126,3 +131,17 @@ def test_the_page_needs_nothing_else():
     steps = np.frombuffer(base64.b64decode(packed['vertices']), '<u2').reshape(-1, 3)
     np.testing.assert_allclose(low + steps / 65535 * (high - low), mesh.vertices, atol=1e-3)
     np.testing.assert_array_equal(np.frombuffer(base64.b64decode(packed['faces']), '<u4').reshape(-1, 3), mesh.faces)
+
+
+@pytest.mark.parametrize('extent', [(1, 1, 1), (40, 3, 3), (2, 60, 1), (1, 1, 90)])
+def test_the_box_and_the_numbers_around_it_fit_into_the_picture(extent):
+    size, view = [900, 780], np.array(VIEW)
+    high = np.array(extent, float)
+    half = camera_scale(-high, high, view, size)
+    toward = view / np.linalg.norm(view)
+    right = np.cross([0, 0, 1], toward)
+    right /= np.linalg.norm(right)
+    corners = high * np.array(list(itertools.product((-1, 1), repeat=3)))
+    across, upwards = np.abs(corners @ right).max(), np.abs(corners @ np.cross(toward, right)).max()
+    shares = across / half * size[1] / size[0], upwards / half
+    assert max(shares) == pytest.approx(1 / 1.22)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 from mmseg_medical.geometry import Volume, write_volume
 from mmseg_medical.visualization.slices import (
+    contrast_of,
     densest_slice,
     draw_slice,
     grey_picture,
@@ -85,3 +88,18 @@ def test_one_time_of_a_series_is_drawn(tmp_path):
     first, second = (draw_slice(str(tmp_path / 'series.nii.gz'), {'m': masks}, 32, time) for time in (0, 1))
     np.testing.assert_array_equal(first, second[:, ::-1])
     assert first[0, 0, 0] < first[0, -1, 0]
+
+
+def test_values_that_are_no_numbers_are_black_and_the_rest_is_seen():
+    plane = np.linspace(0, 100, 35, dtype=np.float32).reshape(5, 7)
+    plain = grey_picture(plane, (5, 7))
+    plane[0, 0], plane[1, 1], plane[2, 2] = np.nan, np.inf, -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        picture = grey_picture(plane, (5, 7))
+        nothing = grey_picture(np.full((2, 3), np.nan), (2, 3))
+    assert picture[0, 0, 0] == picture[2, 2, 0] == 0
+    assert picture[1, 1, 0] == 255
+    assert abs(int(picture[4, 3, 0]) - int(plain[4, 3, 0])) < 10
+    assert not nothing.any()
+    assert contrast_of(np.array([0, 200])) == (1, 199)

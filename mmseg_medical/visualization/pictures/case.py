@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,10 @@ DARK_SERIES: tuple[Color, ...] = (
 )
 
 
+# classes of which a legend names those in the picture alone
+_MANY = 12
+
+
 @dataclass(frozen=True)
 class Structures:
     """What labels mean.
@@ -42,9 +47,7 @@ class Structures:
         """Choose colours: those of :func:`class_colors`, of a data set without a palette those of dark figures."""
         if palette is None or len(palette) != len(names):
             drawn = [name for name in names if name.lower() not in BACKGROUND_NAMES]
-            palette = [
-                DARK_SERIES[drawn.index(name) % len(DARK_SERIES)] if name in drawn else (0, 0, 0) for name in names
-            ]
+            palette = [_series(drawn.index(name)) if name in drawn else (0, 0, 0) for name in names]
         return cls(tuple(names), tuple(class_colors(names, palette)))
 
     @property
@@ -52,9 +55,12 @@ class Structures:
         """Numbers of the classes that are drawn."""
         return tuple(k for k, color in enumerate(self.colors) if color is not None)
 
-    def entries(self) -> list[tuple[str, Color]]:
-        """Name and colour of what is drawn."""
-        return [(name, color) for name, color in zip(self.names, self.colors, strict=True) if color is not None]
+    def entries(self, *segmentations: np.ndarray) -> list[tuple[str, Color]]:
+        """Name and colour of what is drawn; of more than a dozen classes those that are in ``segmentations``."""
+        wanted = self.drawn
+        if len(wanted) > _MANY and segmentations:
+            wanted = tuple(k for k in wanted if any(self.mask(one, k).any() for one in segmentations))
+        return [(self.names[k], color) for k in wanted if (color := self.colors[k]) is not None]
 
     def mask(self, segmentation: np.ndarray, number: int) -> np.ndarray:
         """Mask (*S), bool, of one class of labels (1, *S) or masks (K, *S)."""
@@ -118,6 +124,16 @@ class PictureCase:
             DataError: One of them is missing.
         """
         return self.shown('truth'), self.shown('pred')
+
+
+def _series(number: int) -> Color:
+    """Colour of a structure without one: the series for dark figures, then hues a golden angle apart."""
+    if number < len(DARK_SERIES):
+        return DARK_SERIES[number]
+    steps = number - len(DARK_SERIES)
+    rgb = hsv_to_rgb(0.07 + steps * 0.618034 % 1, (0.85, 0.5, 0.65)[steps % 3], (0.95, 1.0, 0.75)[steps % 3])
+    r, g, b = (round(255 * value) for value in rgb)
+    return r, g, b
 
 
 def in_anatomical_order(case: PictureCase) -> PictureCase:

@@ -129,6 +129,6 @@ def check_slice(case: PictureCase, axis: int, index: int) -> None:
     size = case.image.size[axis]
     if not 0 <= index < size:
         raise ValueError(
-            f'case {case.case_id} has the {plane_name(case, axis)} slices 0 to {size - 1}, not {index}; name '
-            'none, and those with foreground are chosen'
+            f'case {case.case_id} has the {plane_name(case, axis)} slices 0 to {size - 1}, not {index}; without a '
+            'given index (--slice, --axial, --coronal, --sagittal) slices with foreground are chosen'
         )

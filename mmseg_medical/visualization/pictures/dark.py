@@ -22,6 +22,12 @@ PANEL = '#23233b'
 INK = '#eceff4'
 SOFT = '#a9b1c6'
 LINE = '#454963'
+# inches: from the bottom to the legend where a note stands under it, and from row to row of the legend
+_NOTE, _ROW = 0.24, 0.235
+#: entries of a legend at most; nobody tells more colours apart
+_MOST_NAMED = 30
+# mean width of bold letters, in sizes of the font
+_EM_BOLD = 0.68
 STYLE: Any = {
     'font.size': 10,
     'figure.facecolor': BACKGROUND,
@@ -81,9 +87,10 @@ def dark_panels(
         grid = figure.add_gridspec(rows, columns)
         panels = [figure.add_subplot(grid[k // columns, k % columns]) for k in range(count)]
     if title:
-        figure.text(
-            0.5, 1 - 0.27 / total, plain(title), ha='center', va='center', fontsize=13, fontweight='bold', color=INK
-        )
+        room = 0.96 * columns * width
+        size = max(8.0, min(13.0, room / (_EM_BOLD * len(title)) * 72))
+        text = plain(fitted(title, room, size, _EM_BOLD))
+        figure.text(0.5, 1 - 0.27 / total, text, ha='center', va='center', fontsize=size, fontweight='bold', color=INK)
     return figure, panels
 
 
@@ -92,49 +99,93 @@ def plain(text: str) -> str:
     return text.replace('$', r'\$')
 
 
-def show(axes: Axes, picture: np.ndarray, title: str = '', size: float = 9.5) -> None:
-    """Fill a panel with an RGB picture (h, w, 3), uint8, and frame it."""
-    axes.imshow(picture, interpolation='nearest')
+def fitted(text: str, width: float, size: float, em: float = 0.55) -> str:
+    """Shorten a text in its middle, so that it fits into a width: names of cases and slices differ at their ends.
+
+    Args:
+        text (str): One line.
+        width (float): Room for it, in inches.
+        size (float): Of the font, in points.
+        em (float): Mean width of a letter, in sizes of the font.
+
+    >>> fitted('1.3.6.1.4.1.14519.5.2.1.6279 · axial 40', 1.5, 9)
+    '1.3.6.1.…9 · axial 40'
+    """
+    most = max(6, int(width * 72 / (em * size)))
+    if len(text) <= most:
+        return text
+    start = (most - 1) * 2 // 5
+    return f'{text[:start]}…{text[len(text) - (most - 1 - start) :]}'
+
+
+def show(axes: Axes, picture: np.ndarray, title: str = '', size: float = 9.5, interpolation: str = 'nearest') -> None:
+    """Fill a panel with an RGB picture (h, w, 3), uint8, and frame it.
+
+    Args:
+        axes (Axes): One of :func:`dark_panels`.
+        picture (np.ndarray): shape (h, w, 3), uint8.
+        title (str): Line above, shortened to the width of the panel.
+        size (float): Of its letters, in points.
+        interpolation (str): Of matplotlib; ``'antialiased'`` for a picture with letters in it.
+    """
+    axes.imshow(picture, interpolation=interpolation)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color=LINE, linewidth=0.8)
     if title:
-        axes.set_title(plain(title), fontsize=size, color=INK, pad=5)
+        figure: Any = axes.get_figure()
+        spec: Any = axes.get_subplotspec()
+        width = 0.94 * figure.get_size_inches()[0] / spec.get_gridspec().ncols
+        axes.set_title(plain(fitted(title, width, size)), fontsize=size, color=INK, pad=5)
 
 
-def legend(figure: Figure, entries: Sequence[tuple[str, Color]], note: str = '', top: float = 0.3) -> None:
+def legend(figure: Figure, entries: Sequence[tuple[str, Color]], note: str = '') -> None:
     """Write names and colours into the space at the bottom, and a note under them.
 
     Args:
-        figure (Figure): Started with a ``footer``.
+        figure (Figure): Started with a ``footer`` of :func:`footer_of`.
         entries (Sequence): Name and RGB.
         note (str): Small line at the very bottom.
-        top (float): Height of the legend's middle above the bottom, in inches.
     """
     from matplotlib.patches import Patch
 
-    height = figure.get_size_inches()[1]
-    handles = [Patch(facecolor=unit(color), edgecolor='none', label=plain(name)) for name, color in entries]
+    width, height = figure.get_size_inches()
+    named, columns = _columns(entries, width)
+    handles = [Patch(facecolor=unit(color), edgecolor='none', label=plain(name)) for name, color in named]
+    if len(entries) > len(handles):
+        handles.append(Patch(facecolor='none', edgecolor='none', label=f'and {len(entries) - len(handles)} more'))
     if handles:
         figure.legend(
             handles=handles,
-            loc='center',
-            bbox_to_anchor=(0.5, top / height),
-            ncols=min(len(handles), 6),
+            loc='lower center',
+            bbox_to_anchor=(0.5, (_NOTE if note else 0.04) / height),
+            ncols=columns,
             frameon=False,
             labelcolor=INK,
             fontsize=10,
             handlelength=1.1,
             handleheight=1.1,
             columnspacing=1.8,
+            borderpad=0.2,
         )
     if note:
-        figure.text(0.5, 0.13 / height, plain(note), ha='center', va='center', fontsize=8, color=SOFT)
+        size = min(8.0, 0.97 * width * 72 / (0.55 * len(note)))
+        figure.text(0.5, 0.13 / height, plain(note), ha='center', va='center', fontsize=size, color=SOFT)
 
 
-def footer_of(entries: Sequence[object], note: str = '') -> float:
-    """Height that legend and note need, in inches."""
-    return 0.28 * math.ceil(len(entries) / 6) + (0.25 if note else 0.12)
+def footer_of(entries: Sequence[tuple[str, Color]], width: float, note: str = '') -> float:
+    """Height that legend and note need under a figure of a width, in inches."""
+    named, columns = _columns(entries, width)
+    rows = math.ceil((len(named) + (len(entries) > len(named))) / columns)
+    return _ROW * rows + (_NOTE + 0.08 if note else 0.12)
+
+
+def _columns(entries: Sequence[tuple[str, Color]], width: float) -> tuple[list[tuple[str, Color]], int]:
+    """The entries that are named, their names shortened to the width in inches, and how many stand side by side."""
+    named = [(fitted(name, width - 0.5, 10), color) for name, color in entries[:_MOST_NAMED]]
+    widest = max((len(name) for name, _ in named), default=1) * 0.52 * 10 / 72 + 0.51
+    number = len(named) + (len(entries) > len(named))
+    return named, max(1, min(number, 6, int((width + 0.25) / widest)))
 
 
 def unit(color: Color) -> tuple[float, float, float]:

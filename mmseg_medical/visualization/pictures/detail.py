@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 14
+# classes of the bar at most: their names stand one above the other
+_MOST_BARS = 24
 
 
 def detail_figure(
@@ -48,7 +50,7 @@ def detail_figure(
     thin = 1 if case.image.has_channels else 0
     show(overlay, plane.overlay(planar, alpha, thin), f'Overlay ({alpha:g})')
     show(mask, plane.mask(planar), 'Ground truth' if segmentation is case.truth else 'Prediction')
-    _class_bar(figure, mask, case)
+    _class_bar(figure, mask, case, planar)
     _write_facts(text, facts(choice, plane, segmentation))
     return figure
 
@@ -57,23 +59,35 @@ def facts(choice: Choice, plane: Plane, segmentation: np.ndarray) -> list[tuple[
     """Name and value of what the panel says: shape, spacing, range of values, and of each class share and count."""
     case = choice.case
     array, spacing = case.image.array, case.image.spacing_mm
-    low, high = float(plane.values.min()), float(plane.values.max())
     unit_name = 'voxels' if case.image.rank == 3 else 'pixels'
     rows = [
         ('size', ' × '.join(map(str, case.image.size)) + f' {unit_name}'),
         ('spacing', 'not known' if spacing is None else ' × '.join(f'{value:.3g}' for value in spacing) + ' mm'),
-        ('values', f'{number(float(array.min()))} to {number(float(array.max()))}'),
+        ('values', _range(array)),
     ]
     if case.image.rank == 3:
-        rows.append(('in the slice', f'{number(low)} to {number(high)}'))
+        rows.append(('in the slice', _range(plane.values)))
     rows.append(('', ''))
     total = segmentation[0].size
-    for k in case.structures.drawn:
-        count = int(np.count_nonzero(case.structures.mask(segmentation, k)))
-        rows.append((case.structures.names[k], f'{count:,} {unit_name}, {100 * count / total:.3g} %'))
-    if len(rows) > _ROWS:
-        rows = [*rows[: _ROWS - 1], ('…', f'{len(rows) - _ROWS + 1} more classes')]
+    counts = {k: int(np.count_nonzero(case.structures.mask(segmentation, k))) for k in case.structures.drawn}
+    room = _ROWS - len(rows)
+    listed = list(counts)
+    if len(listed) > room:  # the largest, in the order of the classes
+        listed = sorted(sorted((k for k in counts if counts[k]), key=lambda k: -counts[k])[: room - 1])
+    for k in listed:
+        unit_here = unit_name if counts[k] != 1 else unit_name.removesuffix('s')
+        rows.append((case.structures.names[k], f'{counts[k]:,} {unit_here}, {100 * counts[k] / total:.3g} %'))
+    if len(listed) < len(counts):
+        rows.append(('…', f'{len(counts) - len(listed)} more classes'))
     return rows
+
+
+def _range(values: np.ndarray) -> str:
+    """Lowest and highest number, and how many values are none."""
+    finite = values[np.isfinite(values)]
+    others = values.size - finite.size
+    text = f'{number(float(finite.min()))} to {number(float(finite.max()))}' if finite.size else 'no number'
+    return f'{text}, {others:,} not finite' if others else text
 
 
 def _value_bar(figure: Figure, axes: Axes, case: PictureCase, plane: Plane) -> None:
@@ -87,11 +101,11 @@ def _value_bar(figure: Figure, axes: Axes, case: PictureCase, plane: Plane) -> N
     _style(bar)
 
 
-def _class_bar(figure: Figure, axes: Axes, case: PictureCase) -> None:
+def _class_bar(figure: Figure, axes: Axes, case: PictureCase, planar: np.ndarray) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    entries = case.structures.entries()
+    entries = case.structures.entries(planar)[:_MOST_BARS] or case.structures.entries()[:1]
     norm = BoundaryNorm(list(range(len(entries) + 1)), len(entries))
     bar = figure.colorbar(
         ScalarMappable(norm, ListedColormap([unit(color) for _, color in entries])), ax=axes, fraction=0.05
@@ -118,5 +132,5 @@ def _write_facts(axes: Axes, rows: list[tuple[str, str]]) -> None:
     step = min(0.1, 0.9 / max(len(rows), 1))
     for line, (name, value) in enumerate(rows):
         height = 0.92 - line * step
-        axes.text(0.06, height, plain(_short(name, 18)), transform=axes.transAxes, color=SOFT, fontsize=10, va='center')
+        axes.text(0.06, height, plain(_short(name, 15)), transform=axes.transAxes, color=SOFT, fontsize=10, va='center')
         axes.text(0.4, height, plain(value), transform=axes.transAxes, color=INK, fontsize=10, va='center')

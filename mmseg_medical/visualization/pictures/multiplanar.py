@@ -22,6 +22,8 @@ _ROWS = (2, 1, 0)  # axial, coronal, sagittal
 # at the left, right, bottom and top of the plane across each axis
 _MARKS = {0: 'PAIS', 1: 'LRIS', 2: 'LRPA'}
 _CLIP_LIMIT, _TILES = 2.0, 8
+# ratio of its sides from which on a slice is too thin for letters
+_THIN = 0.15
 
 
 def multiplanar_figure(
@@ -60,11 +62,14 @@ def multiplanar_figure(
     planes = {axis: [cut(Choice(case, index), axis, side) for index in rows[axis]] for axis in _ROWS}
     both = which is None and case.truth is not None and case.pred is not None
     note = 'Contrast equalised in each slice (CLAHE). '
-    note += 'Filled: truth. White line: prediction.' if both else ('Truth.' if case.truth is not None else '')
-    entries = case.structures.entries()
+    one = 'Truth.' if segmentation is case.truth else 'Prediction.'
+    note += ('Filled: truth. White line: prediction.' if both else one) + _oblique(case.image.affine)
+    shown = (segmentation for row in planes.values() for plane in row for segmentation in (plane.truth, plane.pred))
+    entries = case.structures.entries(*(one for one in shown if one is not None))
     widest = max(plane.picture.shape[1] / plane.picture.shape[0] for row in planes.values() for plane in row)
     height = min(3.1, 3.0 / min(widest, 2.0) + 0.55)
-    figure, panels = dark_panels(3 * columns, 3.2, height, columns, title or case.case_id, footer_of(entries, note))
+    footer = footer_of(entries, 3.2 * columns, note)
+    figure, panels = dark_panels(3 * columns, 3.2, height, columns, title or case.case_id, footer)
     for row, axis in enumerate(_ROWS):
         for column in range(columns):
             axes = panels[row * columns + column]
@@ -77,8 +82,17 @@ def multiplanar_figure(
             index = rows[axis][column]
             _draw(axes, case, plane, axis, index, (planar, line, alpha))
             axes.set_title(_heading(case, axis, index), fontsize=9.5, color=INK, pad=4)
-    legend(figure, entries, note, 0.38)
+    legend(figure, entries, note)
     return figure
+
+
+def _oblique(affine: np.ndarray | None) -> str:
+    """Say by how much the axes of a file are turned from those of the patient, from one degree on."""
+    if affine is None:
+        return ''
+    directions = np.abs(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)
+    degrees = float(np.degrees(np.arccos(np.clip(directions.max(axis=0).min(), 0, 1))))
+    return '' if degrees < 1 else f' Slices as in the file, {degrees:.0f}° oblique; places are of their centres.'
 
 
 def _indices(
@@ -125,12 +139,16 @@ def _draw(
     if line is not None:
         _contours(axes, case, line, (width, height), white=line is not fill)
     axes.tick_params(labelsize=7, length=2, colors=SOFT, pad=2)
+    axes.locator_params(nbins=4, steps=[1, 2, 5, 10])
+    thin = (width < _THIN * height, height < _THIN * width)
+    for axis_of_page, is_thin, extent in zip((axes.xaxis, axes.yaxis), thin, (width, height), strict=True):
+        if is_thin:  # more numbers would lie on each other
+            axis_of_page.set_ticks([extent], labels=[f'{extent:.3g}'])
     for spine in axes.spines.values():
         spine.set(visible=True, color=LINE, linewidth=0.8)
-    axes.locator_params(nbins=4, steps=[1, 2, 5, 10])
     axes.set_xlabel('mm' if plane.extent_mm else 'voxels', fontsize=7, labelpad=1, color=SOFT)
     if case.image.affine is not None:
-        _direction_marks(axes, _MARKS[axis])
+        _direction_marks(axes, _MARKS[axis], thin)
 
 
 def _contours(axes: Axes, case: PictureCase, line: np.ndarray, size: tuple[float, float], white: bool) -> None:
@@ -146,9 +164,11 @@ def _contours(axes: Axes, case: PictureCase, line: np.ndarray, size: tuple[float
             axes.contour(x, y, mask, [0.5], colors='white' if white else [unit(color)], linewidths=1.1)
 
 
-def _direction_marks(axes: Axes, letters: str) -> None:
+def _direction_marks(axes: Axes, letters: str, thin: tuple[bool, bool]) -> None:
     places = ((0.035, 0.5), (0.965, 0.5), (0.5, 0.045), (0.5, 0.955))
     for letter, (x, y) in zip(letters, places, strict=True):
+        if thin[0 if y == 0.5 else 1]:
+            continue  # they would hide the slice
         axes.text(
             x, y, plain(letter), transform=axes.transAxes, ha='center', va='center', fontsize=8.5, fontweight='bold',
             color='#ffd166', bbox=dict(boxstyle='round,pad=0.12', facecolor='black', alpha=0.45, linewidth=0),

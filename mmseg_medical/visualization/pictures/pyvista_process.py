@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+# times the box: room for the numbers around it
+_ROOM = 1.22
 _INK, _LINE, _MARK = '#c8cede', '#5a5f7d', '#ffd166'
 
 
@@ -46,9 +48,15 @@ def _render(pyvista: Any, parts: list[dict[str, Any]], scene: dict[str, Any], ar
         actor.prop.interpolation = 'Phong'
     low, high = np.array(scene['bounds'])
     box = [value for pair in zip(low, high, strict=True) for value in pair]
+    extent = high - low
+    shares = extent / max(extent.max(), 1e-9)
+    x, y, z = (4 if share > 0.4 else 3 if share > 0.2 else 2 for share in shares)
+    shown = [bool(share > 0.1) for share in shares]  # the two numbers of a shorter edge would overlap
     plotter.show_bounds(
-        bounds=box, grid='back', location='outer', ticks='outside', color=_INK, font_size=14, n_xlabels=4, n_ylabels=4,
-        n_zlabels=4, fmt='%.0f', xtitle=scene['unit'], ytitle='', ztitle='', use_3d_text=False,
+        bounds=box, grid='back', location='outer', ticks='outside', color=_INK, font_size=14, n_xlabels=x, n_ylabels=y,
+        n_zlabels=z, fmt='%.0f' if extent.max() >= 10 else '%.1f' if extent.max() >= 2 else '%.2f',
+        xtitle=scene['unit'], ytitle='', ztitle='', use_3d_text=False, show_xlabels=shown[0], show_ylabels=shown[1],
+        show_zlabels=shown[2],
     )  # fmt: skip
     plotter.add_mesh(pyvista.Box(box), style='wireframe', color=_LINE, line_width=1)
     if scene['marks']:
@@ -63,11 +71,21 @@ def _render(pyvista: Any, parts: list[dict[str, Any]], scene: dict[str, Any], ar
     plotter.camera_position = [middle + view, middle, (0.0, 0.0, 1.0)]
     plotter.enable_parallel_projection()
     plotter.reset_camera(bounds=box)
-    plotter.camera.zoom(1.12)
+    plotter.camera.parallel_scale = camera_scale(low, high, view, scene['size'])
     plotter.enable_anti_aliasing('ssaa')
     picture = plotter.screenshot(return_img=True)
     plotter.close()
     return np.ascontiguousarray(picture[..., :3])
+
+
+def camera_scale(low: np.ndarray, high: np.ndarray, view: np.ndarray, size: list[int]) -> float:
+    """Half the height of the picture in the unit of the scene, so that the box and the numbers around it fit."""
+    toward = view / np.linalg.norm(view)
+    right = np.cross((0.0, 0.0, 1.0), toward)
+    right /= np.linalg.norm(right)
+    up = np.cross(toward, right)
+    wide, tall = (float(np.abs(axis) @ (high - low)) / 2 for axis in (right, up))
+    return max(tall, wide * size[1] / size[0]) * _ROOM
 
 
 def _normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:

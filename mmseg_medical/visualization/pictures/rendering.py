@@ -60,12 +60,11 @@ def scene_figure(scene: Scene, renderer: str = 'auto', title: str = '') -> Figur
     entries = scene.entries()
     note = scene.note + ('' if name == 'pyvista' else ' Drawn by matplotlib.')
     width = 5.4 if len(pictures) > 1 else 7.0
-    figure, panels = dark_panels(
-        len(pictures), width, width * _SIZE[1] / _SIZE[0] + 0.35, 2, title, footer_of(entries, note)
-    )
+    footer = footer_of(entries, width * len(pictures), note)
+    figure, panels = dark_panels(len(pictures), width, width * _SIZE[1] / _SIZE[0] + 0.35, 2, title, footer)
     for axes, (heading, picture) in zip(panels, zip(scene.panels, pictures, strict=True), strict=True):
-        show(axes, picture, heading, 11)
-    legend(figure, entries, note, 0.38)
+        show(axes, picture, heading, 11, 'antialiased')
+    legend(figure, entries, note)
     return figure
 
 
@@ -153,8 +152,12 @@ def _matplotlib_panel(scene: Scene, parts: Sequence[Part], size: tuple[int, int]
 
 
 def _frame(axes: Any, low: np.ndarray, high: np.ndarray, scene: Scene) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     extent = np.maximum(high - low, 1e-6)
     for axis, name in enumerate('xyz'):
+        places = max(1, round(6 * extent[axis] / extent.max()))  # numbers along a short edge would overlap
+        getattr(axes, f'{name}axis').set_major_locator(MaxNLocator(places, steps=[1, 2, 5, 10]))
         getattr(axes, f'set_{name}lim')(low[axis], low[axis] + extent[axis])
         getattr(axes, f'{name}axis').set_pane_color((0, 0, 0, 0), alpha=0.0)
     axes.set_box_aspect(extent, zoom=0.92)

@@ -131,7 +131,8 @@ def agreement_scene(case: PictureCase, smoothing: Smoothing, structure: str | No
     ):
         mesh = surface_of(mask, case.image.affine, smoothing, block)
         if mesh is not None:
-            parts.append(Part(f'{name}: {int(mask.sum()):,} voxels', mesh, color, opacity))
+            count = int(mask.sum())
+            parts.append(Part(f'{name}: {count:,} voxel{"s" * (count != 1)}', mesh, color, opacity))
     title = structure or 'All structures'
     return _scene(case, {f'{title}, prediction against truth': parts}, f'Smoothed alike: {smoothing}', block)
 

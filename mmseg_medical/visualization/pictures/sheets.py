@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GAP = 6
+# structures whose Dice is written one by one
+_LISTED = 3
 
 
 def grid_figure(
@@ -40,23 +42,23 @@ def grid_figure(
         side (int): Longer side of a slice, in pixels.
         title (str): Line above.
     """
-    cells = []
+    cells, drawn = [], []
     for choice in choices:
         plane = cut(choice, axis, side)
         segmentation = _of(plane, choice, which)
+        drawn.append([segmentation])
         cells.append([plane.picture, plane.overlay(segmentation, alpha, _thin(plane)), plane.mask(segmentation)])
     height, width = _box([tile for cell in cells for tile in cell])
     sheets = [_joined([padded(tile, height, width) for tile in cell]) for cell in cells]
-    entries = _entries(choices)
+    entries = _entries(zip(choices, drawn, strict=True))
     note = f'Each: image, overlay ({alpha:g}), mask. {_name_of(choices, which)}.'
     panel = 4.3
     shape = sheets[0].shape
-    figure, panels = dark_panels(
-        len(sheets), panel, panel * shape[0] / shape[1] + 0.32, columns, title, footer_of(entries, note)
-    )
+    footer = footer_of(entries, panel * min(columns, len(sheets)), note)
+    figure, panels = dark_panels(len(sheets), panel, panel * shape[0] / shape[1] + 0.32, columns, title, footer)
     for panel_axes, sheet, choice in zip(panels, sheets, choices, strict=True):
         show(panel_axes, sheet, choice.name(axis))
-    legend(figure, entries, note, 0.38)
+    legend(figure, entries, note)
     return figure
 
 
@@ -70,20 +72,20 @@ def overview_figure(
     title: str = '',
 ) -> Figure:
     """Draw overlays of many cases; arguments as for :func:`grid_figure`."""
-    tiles = []
+    tiles, drawn = [], []
     for choice in choices:
         plane = cut(choice, axis, side)
-        tiles.append(plane.overlay(_of(plane, choice, which), alpha, _thin(plane)))
+        drawn.append([_of(plane, choice, which)])
+        tiles.append(plane.overlay(drawn[-1][0], alpha, _thin(plane)))
     height, width = _box(tiles)
-    entries = _entries(choices)
+    entries = _entries(zip(choices, drawn, strict=True))
     note = f'Overlay ({alpha:g}). {_name_of(choices, which)}.'
     panel = 2.35
-    figure, panels = dark_panels(
-        len(tiles), panel, panel * height / width + 0.3, columns, title, footer_of(entries, note)
-    )
+    footer = footer_of(entries, panel * min(columns, len(tiles)), note)
+    figure, panels = dark_panels(len(tiles), panel, panel * height / width + 0.3, columns, title, footer)
     for panel_axes, tile, choice in zip(panels, tiles, choices, strict=True):
         show(panel_axes, padded(tile, height, width), choice.name(axis), 8)
-    legend(figure, entries, note, 0.38)
+    legend(figure, entries, note)
     return figure
 
 
@@ -102,37 +104,41 @@ def triplet_figure(
     Raises:
         DataError: A case lacks one of them.
     """
-    rows = []
+    rows, drawn = [], []
     for choice in choices:
         truth, pred = choice.case.both()
         plane = cut(choice, axis, side)
         segmentations = [one for one in (plane.truth, plane.pred) if one is not None]
+        drawn.append(segmentations)
         tiles = [plane.picture, *(plane.overlay(one, alpha, _thin(plane)) for one in segmentations)]
         rows.append((tiles, (choice.name(axis), 'truth', _dice_text(choice.case.structures, truth, pred))))
     height, width = _box([tile for tiles, _ in rows for tile in tiles])
-    entries = _entries(choices)
+    entries = _entries(zip(choices, drawn, strict=True))
     note = f'Overlay ({alpha:g}). Dice of whole cases; a structure that is absent in both has none.'
     panel = 2.4
-    figure, panels = dark_panels(
-        3 * len(rows), panel, panel * height / width + 0.34, 3, title, footer_of(entries, note)
-    )
+    footer = footer_of(entries, 3 * panel, note)
+    figure, panels = dark_panels(3 * len(rows), panel, panel * height / width + 0.34, 3, title, footer)
     for number, (tiles, names) in enumerate(rows):
         for column in range(3):
             show(panels[3 * number + column], padded(tiles[column], height, width), names[column], 9)
-    legend(figure, entries, note, 0.38)
+    legend(figure, entries, note)
     return figure
 
 
 def _dice_text(structures: Structures, truth: np.ndarray, pred: np.ndarray) -> str:
-    """Dice of each structure."""
+    """Dice of each structure in the order of the legend; of more than three their mean."""
     scores = []
     for number in structures.drawn:
         a, b = structures.mask(pred, number), structures.mask(truth, number)
         tp = int(np.count_nonzero(a & b))
         value = float(dice(np.array([tp]), np.array([a.sum() - tp]), np.array([b.sum() - tp]))[0])
-        if np.isfinite(value):
-            scores.append(f'{value:.3f}')
-    return f'prediction · Dice {" / ".join(scores) or "undefined"}'
+        scores.append(value)
+    defined = [value for value in scores if np.isfinite(value)]
+    if not defined:
+        return 'prediction · Dice undefined'
+    if len(scores) > _LISTED:
+        return f'prediction · mean Dice {np.mean(defined):.3f}'
+    return f'prediction · Dice {" / ".join(f"{value:.3f}" if np.isfinite(value) else "–" for value in scores)}'
 
 
 def _of(plane: Plane, choice: Choice, which: str | None) -> np.ndarray:
@@ -164,8 +170,8 @@ def _joined(tiles: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(pieces, axis=1)
 
 
-def _entries(choices: Sequence[Choice]) -> list[tuple[str, Color]]:
+def _entries(drawn: Iterable[tuple[Choice, Sequence[np.ndarray]]]) -> list[tuple[str, Color]]:
     found: dict[str, Color] = {}
-    for choice in choices:
-        found |= dict(choice.case.structures.entries())
+    for choice, segmentations in drawn:
+        found |= dict(choice.case.structures.entries(*segmentations))
     return list(found.items())

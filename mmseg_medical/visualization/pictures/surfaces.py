@@ -12,6 +12,8 @@ from scipy import ndimage, sparse
 from mmseg_medical.visualization.pictures.surface_nets import Mesh, surface_nets
 
 _LEVEL = 0.5
+# No voxel changes sides, so that more blur changes nothing but the memory that it needs.
+_MOST_SIGMA = 8.0
 # How far a voxel stays on its side of the level: without, a Gaussian of half a voxel removes single voxels.
 _MARGIN = 0.2
 # Part of a cell next to its corners that vertices stay out of: sheets and dots of one voxel keep a thickness.
@@ -35,8 +37,11 @@ class Smoothing:
     most_voxels: float = 16e6
 
     def __post_init__(self) -> None:
-        if self.sigma_voxels < 0 or self.iterations < 0 or self.most_voxels < 1:
-            raise ValueError(f'sigma_voxels and iterations must not be negative, got {self}')
+        if not 0 <= self.sigma_voxels <= _MOST_SIGMA or self.iterations < 0 or self.most_voxels < 1:
+            raise ValueError(
+                f'sigma must be 0 to {_MOST_SIGMA:g} voxels and iterations not negative, got sigma '
+                f'{self.sigma_voxels:g} and {self.iterations} iterations'
+            )
 
     def __str__(self) -> str:
         return f'Gaussian {self.sigma_voxels:g} voxel, level {_LEVEL:g}, {self.iterations} Taubin steps'

@@ -111,7 +111,7 @@ def curves_figure(runs: Mapping[str, Series], metrics: Sequence[str] = (), title
     for axes, (heading, names) in zip(panels, groups.items(), strict=True):
         _draw(axes, runs, names)
         axes.set_title(plain(heading), fontsize=11, color=INK, loc='left', pad=8)
-        axes.set_xlabel('step', fontsize=9)
+        axes.set_xlabel('iteration', fontsize=9)
         axes.grid(visible=True)
         axes.tick_params(labelsize=8.5)
         if heading == 'Training loss' and _spans_decades(runs, names):
