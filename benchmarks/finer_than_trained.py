@@ -55,9 +55,7 @@ def make(source: Path, out: Path) -> None:
         even = tuple(slice(n - n % 2) for n in image.size)
         fine = labels.array[even]
         size = tuple(n // 2 for n in fine.shape)
-        affine = np.asarray(image.affine) @ np.array(
-            [[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1.0]]
-        )
+        affine = np.asarray(image.affine) @ np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1.0]])
         mean = avg_pool3d(torch.from_numpy(image.array[even].astype(np.float32))[None], 2)[0]
         coarse = resize_labels(torch.from_numpy(fine.astype(np.int64)), size)
         write_volume(Volume(mean.numpy(), affine), out / 'imagesTr' / file.name)
