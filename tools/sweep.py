@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmseg_medical import cli
@@ -18,7 +19,7 @@ from mmseg_medical import cli
 def main(arguments: argparse.Namespace) -> None:
     from mmseg_medical.engine.ablation.commands import Commands
     from mmseg_medical.engine.ablation.execution import Executor
-    from mmseg_medical.engine.sweep import plan, report, results, search, space, storage, table
+    from mmseg_medical.engine.sweep import cluster, cluster_search, plan, report, results, search, space, storage, table
 
     storage.import_optuna()
     name = arguments.study or f'{Path(arguments.config).stem}_{Path(arguments.space).stem}'
@@ -38,24 +39,34 @@ def main(arguments: argparse.Namespace) -> None:
     )
     commands = Commands(Path(__file__).parent, train_options=plan.TRAIN_OPTIONS)
     executor = Executor(commands, arguments.jobs, tuple(arguments.gpus), say=lambda line: print(line, flush=True))
+    nodes = cluster.read_cluster(
+        arguments.launcher, arguments.ray_address, arguments.trial_cpus, arguments.trial_gpus, arguments.gpus
+    )
     sweep.check()
     if arguments.dry_run:
         for labels in sweep.grid if sweep.grid is not None else ():
             print(sweep.space.title(labels))
         print(f'{sweep.total} trials, {len(sweep.seeds)} training(s) each')
         return
-    study = storage.open_study(
-        storage.open_storage(arguments.storage, sweep.work_dir),
-        name,
-        'maximize' if sweep.higher else 'minimize',
-        sweep.identity(),
-        str(sweep.work_dir),
-    )
-    try:
-        search.search(sweep, search.make_slots(sweep, study), executor, arguments.retry_failed)
-    finally:
-        found = results.read_results(sweep, study)
-        files = report.write_report(sweep, study, found)
+    with nodes.connected(executor.say) if nodes else nullcontext() as ray:
+        study = storage.open_study(
+            storage.open_storage(arguments.storage, sweep.work_dir),
+            name,
+            'maximize' if sweep.higher else 'minimize',
+            sweep.identity(),
+            str(sweep.work_dir),
+        )
+        slots = search.make_slots(sweep, study)
+        try:
+            if nodes:
+                cluster_search.search_cluster(
+                    ray, nodes, sweep, slots, executor, arguments.storage, arguments.retry_failed
+                )
+            else:
+                search.search(sweep, slots, executor, arguments.retry_failed)
+        finally:
+            found = results.read_results(sweep, study)
+            files = report.write_report(sweep, study, found)
     print(table.sweep_text(sweep, found))
     print(f'Written to {sweep.work_dir}: {", ".join(files)}')
     if any(result.status == 'failed' for result in found):
@@ -85,8 +96,12 @@ if __name__ == '__main__':
     )
     parser.add_argument('--study', metavar='NAME', help='in the storage (<config>_<space>)')
     parser.add_argument('--sampler-seed', type=int, default=0, metavar='N', help='of what the sampler draws (0)')
-    parser.add_argument('--jobs', type=int, metavar='N', help='trials at once (1; one a GPU)')
+    parser.add_argument('--jobs', type=int, metavar='N', help='trials at once (1; one a GPU; with Ray all with room)')
     parser.add_argument('--gpus', nargs='+', default=[], metavar='ID', help='of this machine, one trial on each')
+    parser.add_argument('--launcher', choices=['local', 'ray'], default='local', help='where trials are run (local)')
+    parser.add_argument('--ray-address', metavar='HOST:PORT|local', help='default: the cluster of this machine')
+    parser.add_argument('--trial-cpus', type=int, metavar='N', help='of each trial with Ray (4)')
+    parser.add_argument('--trial-gpus', type=float, metavar='N', help='of each trial with Ray, 0 to 1 (1)')
     parser.add_argument('--retry-failed', action='store_true', help='begin failed trials again')
     parser.add_argument('--dry-run', action='store_true', help='check the space, print what is to be tried')
     cli.add_common_arguments(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import runpy
@@ -88,6 +89,21 @@ def test_bad_input_dry_run_and_failure(tool, tmp_path, call, monkeypatch):
     assert {path.name for path in (tmp_path / 'w').iterdir()} >= {
         *('results.json', 'sweep.txt', 'sweep.md', 'history.png', 'slices.png', 'sweep.journal')
     }
+
+
+def test_a_cluster_that_cannot_be(tool, tmp_path, call, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None if name == 'ray' else find(name))
+    status, _, errors = call(tool, *words(tmp_path), '--trial-cpus', 2)
+    assert (status, '--trial-cpus is of --launcher ray' in errors) == (2, True)
+    given = [*words(tmp_path), '--launcher', 'ray', '--ray-address', 'local', '--trial-cpus', 2]
+    status, _, errors = call(tool, *given, '--trial-gpus', 3)
+    assert (status, '--trial-gpus 3: expected is 0 to 1' in errors) == (2, True)
+    status, _, errors = call(tool, *given, '--gpus', 0)
+    assert (status, '--gpus are those of this machine' in errors) == (2, True)
+    status, _, errors = call(tool, *given, '--trial-gpus', 0.5)
+    assert (status, "pip install 'mmseg-medical[cluster]'" in errors) == (2, True)
+    assert not (tmp_path / 'w').exists()
 
 
 def test_killed_without_mercy_then_two_processes_on_one_storage(tool, tmp_path):

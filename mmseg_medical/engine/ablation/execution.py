@@ -28,6 +28,7 @@ class Executor:
         gpus (tuple[str, ...]): as CUDA_VISIBLE_DEVICES takes them, one run on each at a time; () leaves it alone.
         slurm (Slurm | None): submit each run as a job of a cluster and wait for it.
         again (bool): begin runs afresh whose config has changed; what is there is kept beside.
+        threads (int | None): of each run; None: a fair share of the cores where several run at once.
         say (Callable): takes a line for the user.
         children (Children): the processes.
 
@@ -40,6 +41,7 @@ class Executor:
     gpus: tuple[str, ...] = ()
     slurm: Slurm | None = None
     again: bool = False
+    threads: int | None = None
     say: Callable[[str], None] = print
     children: Children = field(default_factory=Children)
 
@@ -151,7 +153,9 @@ class Executor:
                 and raises.
         """
         environment = dict(os.environ)
-        if number > 1:  # or every run would take all cores
+        if self.threads is not None:
+            environment['OMP_NUM_THREADS'] = str(self.threads)
+        elif number > 1:  # or every run would take all cores
             environment.setdefault('OMP_NUM_THREADS', str(max(1, usable_cpus() // number)))
         if gpu is not None:
             environment['CUDA_VISIBLE_DEVICES'] = gpu

@@ -131,11 +131,11 @@ def _result(sweep: Sweep, trial: Any) -> TrialResult:
     took = (ended - trial.datetime_start).total_seconds() if ended and trial.datetime_start else math.nan
     return TrialResult(
         trial.number,
-        _status(trial),
+        status_of(trial),
         attrs.get(TITLE) or (sweep.space.title(labels) if len(known) == len(sweep.space.parameters) else ''),
         {name: labels[name] if getattr(p, 'choices', False) else p.value(labels[name]) for name, p in known.items()},
         # that of a trial that was given up is its last validation
-        trial.value if _status(trial) == 'finished' else math.nan,
+        trial.value if status_of(trial) == 'finished' else math.nan,
         attrs.get(SEEDS, {}),
         {seed: math.nan if value is None else value for seed, value in attrs.get('test_seeds', {}).items()},
         attrs.get(METRICS, {}),
@@ -147,6 +147,7 @@ def _result(sweep: Sweep, trial: Any) -> TrialResult:
     )
 
 
-def _status(trial: Any) -> str:
+def status_of(trial: Any) -> str:
+    """What has become of a trial of Optuna, see :class:`TrialResult`."""
     names = {'COMPLETE': 'finished', 'PRUNED': 'given up', 'FAIL': 'failed'}
     return names.get(trial.state.name, trial.state.name.lower())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from mmseg_medical.engine.ablation.children import Stopped, interruptible, locked
 from mmseg_medical.engine.ablation.execution import Executor
@@ -43,15 +44,13 @@ def search(sweep: Sweep, slots: Slots, executor: Executor, retry_failed: bool = 
         KeyboardInterrupt: of Ctrl-C, SIGTERM or the end of the terminal; all processes have ended then, and the next
             call goes on.
     """
-    with _storage_errors(), locked(sweep.work_dir / 'trials', wait=True):
-        slots.reap()
-        slots.fill(retry_failed)
+    renew(sweep, slots, retry_failed)
     places: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     gpus = executor.places(sweep.total)
     for gpu in gpus:
         places.put(gpu)
     runner = TrialRunner(sweep, slots, executor, len(gpus))
-    with interruptible(), _storage_errors(), ThreadPoolExecutor(len(gpus)) as pool:
+    with interruptible(), storage_errors(), ThreadPoolExecutor(len(gpus)) as pool:
         futures = [pool.submit(_work, runner, places) for _ in gpus]
         try:
             for future in as_completed(futures):
@@ -65,38 +64,71 @@ def search(sweep: Sweep, slots: Slots, executor: Executor, retry_failed: bool = 
 def _work(runner: TrialRunner, places: queue.SimpleQueue[str | None]) -> None:
     """Take one trial after the other."""
     gpu = places.get()
-    refused = 0
-    while not runner.executor.children.stopped:
-        number = runner.slots.claim()
-        if number is None:
-            if not _more(runner):
-                return
-            continue
-        try:
-            said = runner.run(number, gpu)
-        except Stopped:
-            return
-        refused = 0 if said else refused + 1
-        if refused == _MOST_REFUSED:
-            raise ConfigError(
-                f'{runner.sweep.space.path}: allowed() let none of {refused} drawn combinations pass; make the ranges '
-                'narrower'
-            )
-        if said:
-            runner.executor.say(said)
+    with suppress(Stopped):
+        while (done := run_next(runner, gpu)) is not None:
+            runner.executor.say(done.said)
 
 
-def _more(runner: TrialRunner) -> bool:
-    """Whether trials wait, once those are replaced that were refused or whose process has died."""
-    with locked(runner.sweep.work_dir / 'trials', wait=True):
-        runner.slots.reap()
-        runner.slots.fill()
-    states = import_optuna().trial.TrialState
-    return bool(runner.store.study.get_trials(deepcopy=False, states=(states.WAITING,)))
+class Done(NamedTuple):
+    """A trial that has been run.
+
+    Attributes:
+        number (int): of the trial.
+        said (str): what became of it, for the user.
+    """
+
+    number: int
+    said: str
+
+
+def run_next(runner: TrialRunner, gpu: str | None) -> Done | None:
+    """Run the next trial that waits.
+
+    Args:
+        runner (TrialRunner): runs it.
+        gpu (str | None): its place.
+
+    Returns:
+        Done | None: None if no trial waits.
+
+    Raises:
+        ConfigError: no drawn combination is allowed, or no trial can succeed.
+        Stopped: the processes are being ended.
+    """
+    for _ in range(_MOST_REFUSED):
+        if runner.executor.children.stopped:
+            raise Stopped
+        while (number := runner.slots.claim()) is None:
+            if not renew(runner.sweep, runner.slots):
+                return None
+        if said := runner.run(number, gpu):
+            return Done(number, said)
+    raise ConfigError(
+        f'{runner.sweep.space.path}: allowed() let none of {_MOST_REFUSED} drawn combinations pass; make the ranges '
+        'narrower'
+    )
+
+
+def renew(sweep: Sweep, slots: Slots, retry_failed: bool = False) -> int:
+    """Let trials wait for those that are missing, were refused or whose process has died; the number that waits now.
+
+    Raises:
+        ConfigError: the storage was lost.
+    """
+    with storage_errors(), locked(sweep.work_dir / 'trials', wait=True):
+        slots.reap()
+        slots.fill(retry_failed)
+        states = import_optuna().trial.TrialState
+        return len(slots.store.study.get_trials(deepcopy=False, states=(states.WAITING,)))
 
 
 @contextmanager
-def _storage_errors() -> Iterator[None]:
+def storage_errors() -> Iterator[None]:
+    """Word the loss of a storage for the user.
+
+    Raises:
+        ConfigError: it was lost inside.
+    """
     optuna = import_optuna()
     try:
         yield
