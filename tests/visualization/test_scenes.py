@@ -94,10 +94,10 @@ def test_matplotlib_stands_in(monkeypatch):
 
 def test_a_machine_that_cannot_render(monkeypatch):
     def crash(command, **options):
-        return subprocess.CompletedProcess(command, -11, '', 'libOSMesa not found')
+        return subprocess.CompletedProcess(command, -11, '', '\x1b[33mlibOSMesa not found\x1b[0m')
 
     monkeypatch.setattr(subprocess, 'run', crash)
-    with pytest.raises(ConfigError, match=r'exit code -11; last line: libOSMesa.*--renderer matplotlib'):
+    with pytest.raises(ConfigError, match=r'exit code -11; last line: libOSMesa not found\).*--renderer matplotlib'):
         rendering.render_with_pyvista(surface_scene(volume_case(), SMOOTHING))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -107,7 +108,8 @@ def render_with_pyvista(scene: Scene, size: tuple[int, int] = _SIZE) -> list[np.
 
 
 def _why(done: subprocess.CompletedProcess) -> str:
-    lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    plain = re.sub(r'\x1b\[[0-9;]*m', '', done.stderr)  # VTK colours what it says
+    lines = [line for line in plain.strip().splitlines() if line.strip()]
     last = f'; last line: {lines[-1].strip()[:300]}' if lines else ''
     return (
         f'PyVista could not render on this machine (exit code {done.returncode}{last}). Without a display it needs a '
