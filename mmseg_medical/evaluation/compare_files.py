@@ -91,19 +91,24 @@ def _ranks(ranks: RankTable) -> dict[str, Any]:
 
 
 def pair_rows(comparison: Comparison) -> list[list[str]]:
-    """Rows of ``comparison.csv``: one a class, metric and pair, a head first; undefined numbers are empty."""
+    """Rows of ``comparison.csv``: one a class, metric and pair, a head first; undefined numbers are empty.
+
+    Where a method has several runs, the last two columns are of Welch's test over runs.
+    """
     head = ['class', 'metric', 'first', 'second', 'num_pairs', 'num_left_out', 'mean_difference', 'ci_low', 'ci_high']
     head += ['better', 'wilcoxon_p', 'wilcoxon_p_holm', 'permutation_p', 'permutation_p_holm']
-    rows = [head]
+    rows = [[*head, 'welch_p', 'welch_p_holm'] if comparison.runs else head]
     for name, metrics in comparison.pairs.items():
         for metric, pairs in metrics.items():
-            for pair in pairs:
+            of_runs = comparison.runs[name][metric] if comparison.runs else ()
+            for number, pair in enumerate(pairs):
                 rows.append(
                     [
                         *(name, metric, pair.first, pair.second, str(pair.num_pairs), str(pair.num_left_out)),
                         *map(csv_cell, (pair.mean_difference, pair.interval.low, pair.interval.high)),
                         pair.better or '',
                         *map(csv_cell, _p_values(pair)),
+                        *(csv_cell(p) for run in of_runs[number : number + 1] for p in (run.p_value, run.holm)),
                     ]
                 )
     return rows

@@ -10,7 +10,7 @@ from case_tables import shifted, table
 from scipy import stats
 
 from mmseg_medical.evaluation.compare import compare_tables
-from mmseg_medical.evaluation.compare_files import comparison_content, comparison_text, run_rows
+from mmseg_medical.evaluation.compare_files import comparison_content, comparison_text, pair_rows, run_rows
 from mmseg_medical.evaluation.functional.statistics import compare_runs, holm
 from mmseg_medical.evaluation.runs import average_runs
 
@@ -76,6 +76,10 @@ def test_what_is_written():
     assert re.fullmatch(r'0\.\d+ \(1\)', row[5])
     assert row[6] == '-'
     assert row[3] in comparison_text(comparison)
+    head, first, *_ = pair_rows(comparison)
+    assert len(first) == len(head)
+    assert dict(zip(head, first, strict=True))['welch_p_holm'] == ''  # one run of B
+    assert len({len(row) for row in pair_rows(compare_tables({'A': of, 'B': shifted(of, -0.1)}))}) == 1
     assert 'Welch' not in comparison_text(compare_tables({'A': of, 'B': of}))
 
 
