@@ -1,4 +1,4 @@
-# Half as wide, on one CPU core, some ten minutes; the schedule is this project's.
+# Half as wide, on one CPU core, a quarter of an hour; the schedule is this project's.
 _base_ = [
     '../_base_/models/hippocampus_unet2d_inr.py',
     '../_base_/datasets/msd_hippocampus_slices.py',

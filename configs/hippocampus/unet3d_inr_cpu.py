@@ -1,4 +1,4 @@
-# The light network on one CPU core, some ten minutes; the schedule is this project's.
+# The light network on one CPU core, a quarter of an hour; the schedule is this project's.
 _base_ = [
     '../_base_/models/hippocampus_unet3d_inr_light.py',
     '../_base_/datasets/msd_hippocampus_unit.py',
