@@ -20,7 +20,7 @@ import numpy as np
 
 from mmseg_medical.datasets.decathlon import MSDDataset
 from mmseg_medical.datasets.errors import DataError, data_error
-from mmseg_medical.datasets.preprocessed_layout import resize_slices
+from mmseg_medical.datasets.preprocessed_layout import read_metadata, resize_slices
 from mmseg_medical.errors import ConfigError
 from mmseg_medical.geometry import check_finite, read_labels, read_volume
 
@@ -115,16 +115,9 @@ def check_slices(folder: str | Path) -> int:
             them.
     """
     folder = Path(folder)
-    try:
-        metadata = json.loads((folder / 'metadata.json').read_text())
-        number, classes = len(metadata['slices']), len(metadata['classes'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise data_error(
-            folder / 'metadata.json',
-            expected='a JSON file with slices and classes',
-            found=str(error),
-            remedy='Convert the data set again.',
-        ) from error
+    number, classes = read_metadata(
+        folder, 'slices and classes', lambda found: (len(found['slices']), len(found['classes']))
+    )
     names = {f'{kind}_{index:06d}.npy' for kind in ('img', 'mask') for index in range(number)}
     there = {path.name for path in folder.glob('*.npy')}
     faults = [f'{name} is listed and missing' for name in sorted(names - there)]

@@ -103,16 +103,9 @@ def check_preprocessed(folder: str | Path, track: Callable[[Iterable], Iterable]
             class; it lists them.
     """
     folder = Path(folder)
-    try:
-        metadata = json.loads((folder / 'metadata.json').read_text())
-        info, classes = dict(metadata['volume_info']), int(metadata['num_classes'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise data_error(
-            folder / 'metadata.json',
-            expected='a JSON file with volume_info and num_classes',
-            found=str(error),
-            remedy='Convert the data set again.',
-        ) from error
+    info, classes = read_metadata(
+        folder, 'volume_info and num_classes', lambda found: (dict(found['volume_info']), int(found['num_classes']))
+    )
     faults = []
     for kind in ('volumes', 'masks'):
         there = {path.stem for path in (folder / kind).glob('*.npy')}
@@ -124,6 +117,28 @@ def check_preprocessed(folder: str | Path, track: Callable[[Iterable], Iterable]
     if faults:
         raise DataError(f'{folder}: {len(faults)} faults:\n' + '\n'.join(faults[:_MOST_LISTED]))
     return len(info)
+
+
+def read_metadata(folder: Path, keys: str, parse: Callable[[Any], tuple]) -> tuple:
+    """Read the ``metadata.json`` of a converted data set.
+
+    Args:
+        folder (Path): where it lies.
+        keys (str): what it has, for messages.
+        parse (Callable): takes this out of its content.
+
+    Raises:
+        DataError: the file is missing or damaged, or lacks the keys.
+    """
+    try:
+        return parse(json.loads((folder / 'metadata.json').read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise data_error(
+            folder / 'metadata.json',
+            expected=f'a JSON file with {keys}',
+            found=str(error),
+            remedy='Convert the data set again.',
+        ) from error
 
 
 def resize_slices(array: np.ndarray, size: Sequence[int], order: int) -> np.ndarray:

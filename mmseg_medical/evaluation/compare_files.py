@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -66,20 +66,22 @@ def comparison_content(comparison: Comparison) -> dict[str, Any]:
             'metrics': list(comparison.table.metrics),
             'cases': list(comparison.table.case_ids),
             'summary': {name: table.summary() for name, table in comparison.tables.items()},
-            'pairs': {
-                name: {metric: [asdict(pair) for pair in pairs] for metric, pairs in metrics.items()}
-                for name, metrics in comparison.pairs.items()
-            },
+            'pairs': _pairs(comparison.pairs),
             'ranks': {
                 name: {metric: _ranks(ranks) for metric, ranks in metrics.items()}
                 for name, metrics in comparison.ranks.items()
             },
-            'runs': {
-                name: {metric: [asdict(pair) for pair in pairs] for metric, pairs in metrics.items()}
-                for name, metrics in comparison.runs.items()
-            },
+            'runs': _pairs(comparison.runs),
         }
     )
+
+
+def _pairs(found: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Class -> metric -> entries of all pairs of methods."""
+    return {
+        name: {metric: [asdict(pair) for pair in pairs] for metric, pairs in metrics.items()}
+        for name, metrics in found.items()
+    }
 
 
 def _ranks(ranks: RankTable) -> dict[str, Any]:

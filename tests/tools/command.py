@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +38,18 @@ def free_port() -> str:
     with socket.socket() as server:
         server.bind(('127.0.0.1', 0))
         return str(server.getsockname()[1])
+
+
+def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
+    """A function that calls a tool in this process and returns exit status, output and errors."""
+
+    def call(tool: Path, *words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, words)])
+        try:
+            runpy.run_path(str(tool), run_name='__main__')
+            status = 0
+        except SystemExit as end:
+            status = end.code
+        return status, *capsys.readouterr()
+
+    return call

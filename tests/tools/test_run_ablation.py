@@ -16,7 +16,7 @@ from pathlib import Path
 import ablation_cases as cases
 import phantom_config
 import pytest
-from command import ROOT
+from command import ROOT, caller
 
 from mmseg_medical.engine.ablation.children import Children
 
@@ -38,18 +38,7 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture
 def call(monkeypatch, capsys):
-    """Call a tool in this process; return exit status, output and errors."""
-
-    def call(tool: Path, *words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, words)])
-        try:
-            runpy.run_path(str(tool), run_name='__main__')
-            status = 0
-        except SystemExit as end:
-            status = end.code
-        return status, *capsys.readouterr()
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 def test_table_dry_run_failure_and_change(tool, folder, tmp_path, call):

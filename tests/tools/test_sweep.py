@@ -17,7 +17,7 @@ from pathlib import Path
 import phantom_config
 import pytest
 import sweep_cases as cases
-from command import ROOT
+from command import ROOT, caller
 
 from mmseg_medical.engine.ablation.children import Children
 
@@ -33,18 +33,7 @@ def tool(tmp_path) -> Path:
 
 @pytest.fixture
 def call(monkeypatch, capsys):
-    """Call a tool in this process; return exit status, output and errors."""
-
-    def call(tool: Path, *words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, words)])
-        try:
-            runpy.run_path(str(tool), run_name='__main__')
-            status = 0
-        except SystemExit as end:
-            status = end.code
-        return status, *capsys.readouterr()
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 def words(folder: Path, *more: object) -> list[object]:

@@ -16,11 +16,11 @@ from mmseg_medical.evaluation.functional.surface.metrics import Pooling
 from mmseg_medical.evaluation.functional.surface.sites import Surface
 from mmseg_medical.evaluation.metrics.gathering import (
     Identity,
-    Record,
     class_names,
     from_main,
     merge,
     prefixed,
+    record_samples,
     sample_data,
 )
 from mmseg_medical.evaluation.options import EvaluationOptions, classes_and_regions
@@ -118,12 +118,12 @@ class CaseSegMetric(BaseMetric):
             data_samples (Sequence[dict]): samples with ``gt_sem_seg`` and ``pred_sem_seg``, each holding ``data``: see
                 the class.
         """
-        for sample in data_samples:
-            identity = Identity.of(sample, len(self.results))
-            with identity.named():
-                pred, target = sample_data(sample, 'pred_sem_seg'), sample_data(sample, 'gt_sem_seg')
-                scores = self._measure(identity.case_id, pred, target, sample.get('spacing_mm'))
-            self.results.append(Record(identity, scores))
+
+        def measure(identity: Identity, sample: dict) -> CaseScores:
+            pred, target = sample_data(sample, 'pred_sem_seg'), sample_data(sample, 'gt_sem_seg')
+            return self._measure(identity.case_id, pred, target, sample.get('spacing_mm'))
+
+        record_samples(self.results, data_samples, measure)
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Merge the processes, drop what their sampler repeated, and report.

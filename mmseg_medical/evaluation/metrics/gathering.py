@@ -67,6 +67,21 @@ class Record:
     content: Any
 
 
+def record_samples(results: list[Record], samples: Sequence[dict], measure: Callable[[Identity, dict], Any]) -> None:
+    """Append what is measured of each sample to the results; errors about its contents name it.
+
+    Args:
+        results (list[Record]): of this process so far.
+        samples (Sequence[dict]): of one batch.
+        measure (Callable): identity and sample -> content of the record.
+    """
+    for sample in samples:
+        identity = Identity.of(sample, len(results))
+        with identity.named():
+            content = measure(identity, sample)
+        results.append(Record(identity, content))
+
+
 def merge(results: Sequence[Record], size: int) -> tuple[list[Record], list[bool]]:
     """Gather the records of all processes, without those of samples that the sampler repeated to fill up the ranks.
 

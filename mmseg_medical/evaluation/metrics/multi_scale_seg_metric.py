@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from mmseg_medical.evaluation.functional.confusion import confusion_counts
 from mmseg_medical.evaluation.functional.empty import EmptyPolicy
 from mmseg_medical.evaluation.functional.overlap import SCORES, Policy, mean_of_defined
-from mmseg_medical.evaluation.metrics.gathering import Identity, Record, class_names, from_main, merge, sample_data
+from mmseg_medical.evaluation.metrics.gathering import class_names, from_main, merge, record_samples, sample_data
 from mmseg_medical.evaluation.summary import BACKGROUND_NAMES
 from mmseg_medical.registry import METRICS
 
@@ -78,17 +78,17 @@ class MultiScaleSegMetric(BaseMetric):
             data_batch (Any): not used.
             data_samples (Sequence[dict]): see the class.
         """
-        for sample in data_samples:
-            identity = Identity.of(sample, len(self.results))
-            with identity.named():
-                target = sample_data(sample, 'gt_sem_seg')
-                counts = [self._count(sample_data(sample, 'pred_sem_seg'), target)]
-                for d in range(1, self.num_scales + 1):
-                    pred = sample_data(sample, f'pred_sem_seg_scale{d}')
-                    given = f'gt_sem_seg_scale{d}'
-                    coarse = sample_data(sample, given) if given in sample else _resized(target, pred.shape[1:])
-                    counts.append(self._count(pred, coarse))
-            self.results.append(Record(identity, np.stack(counts)))
+        record_samples(self.results, data_samples, lambda _, sample: self._count_scales(sample))
+
+    def _count_scales(self, sample: dict) -> np.ndarray:
+        target = sample_data(sample, 'gt_sem_seg')
+        counts = [self._count(sample_data(sample, 'pred_sem_seg'), target)]
+        for d in range(1, self.num_scales + 1):
+            pred = sample_data(sample, f'pred_sem_seg_scale{d}')
+            given = f'gt_sem_seg_scale{d}'
+            coarse = sample_data(sample, given) if given in sample else _resized(target, pred.shape[1:])
+            counts.append(self._count(pred, coarse))
+        return np.stack(counts)
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Merge the processes, drop what their sampler repeated, and average.

@@ -24,7 +24,7 @@ from mmseg_medical.evaluation.functional.lesions import (
 from mmseg_medical.evaluation.functional.overlap import mean_of_defined
 from mmseg_medical.evaluation.json_files import json_ready
 from mmseg_medical.evaluation.metrics.case_seg_metric import CaseSegMetric
-from mmseg_medical.evaluation.metrics.gathering import Identity, Record, prefixed, sample_data
+from mmseg_medical.evaluation.metrics.gathering import prefixed, record_samples, sample_data
 from mmseg_medical.evaluation.nodules import (
     FALSE_POSITIVE,
     NoduleRules,
@@ -106,11 +106,7 @@ class NoduleSegMetric(CaseSegMetric):
             data_batch (Any): not used.
             data_samples (Sequence[dict]): see the class.
         """
-        for sample in data_samples:
-            identity = Identity.of(sample, len(self.results))
-            with identity.named():
-                scan = self._score(identity.case_id, sample)
-            self.results.append(Record(identity, scan))
+        record_samples(self.results, data_samples, lambda identity, sample: self._score(identity.case_id, sample))
 
     def compute_metrics(self, results: list[NoduleScan]) -> dict[str, float]:  # type: ignore[override]
         """Summarise, print the tables and write the files; on the main process only."""
